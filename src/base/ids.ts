@@ -1,0 +1,29 @@
+/**
+ * Message ids: unique over all nodes, shards and restarts, so that several Posterns can share a queue.
+ *
+ *   mib3k2x9-a1b2c3-00-0001     milliseconds since 1970, node, shard, counter; base 36, sortable by time
+ *
+ * The node part is drawn once a process: two processes never share it but by a chance of one in two billion,
+ * and then they would also have to accept in the same millisecond.
+ */
+import { randomInt } from 'node:crypto';
+import { wallMs } from './clock.ts';
+
+const COUNTER_VALUES = 36 ** 4;
+
+export const newNode = (): string => randomInt(36 ** 6).toString(36).padStart(6, '0');
+
+export type NextId = () => string;
+
+/** At most 36^4 ids in one millisecond are distinct; a shard makes a few hundred at the most. */
+export function idSource(node: string, shard: number): NextId {
+  const middle = `-${node}-${shard.toString(36).padStart(2, '0')}-`;
+  let counter = 0;
+  return () => {
+    counter = (counter + 1) % COUNTER_VALUES;
+    return wallMs().toString(36).padStart(8, '0') + middle + counter.toString(36).padStart(4, '0');
+  };
+}
+
+/** What `idSource` makes: the only names that the spool accepts for files of its own. */
+export const ID_PATTERN = /^[0-9a-z]{8,9}-[0-9a-z]{6}-[0-9a-z]{2}-[0-9a-z]{4}$/;
