@@ -1,0 +1,55 @@
+/**
+ * Connections per site over all shards (architecture §3.10): one row of counters a shard in shared memory, so that a
+ * shard that dies takes nothing with it but its own row.
+ *
+ *   row 0  | slot 0 | slot 1 | …  connections of shard 0
+ *   row 1  | slot 0 | slot 1 | …  connections of shard 1
+ *
+ * A site's slot is a hash of its key. Two sites in one slot share a limit: with a few hundred sites that have
+ * connections at once in 16,384 slots this is rare, and then costs one of them some concurrency, nothing else.
+ */
+import { assert } from '../base/assert.ts';
+
+const SLOTS = 16_384; // 64 KiB a shard
+
+export const siteCountsMemory = (shards: number): SharedArrayBuffer => new SharedArrayBuffer(shards * SLOTS * 4);
+
+/** Called for a shard that has died: its connections are closed. */
+export function clearSiteCounts(memory: SharedArrayBuffer, shard: number): void {
+  new Int32Array(memory, shard * SLOTS * 4, SLOTS).fill(0);
+}
+
+export class SiteCounts {
+  readonly #counts: Int32Array;
+  readonly #shards: number;
+  readonly #row: number;
+
+  constructor(memory: SharedArrayBuffer, shard: number) {
+    this.#counts = new Int32Array(memory);
+    this.#shards = this.#counts.length / SLOTS;
+    this.#row = shard * SLOTS;
+    assert(shard < this.#shards, 'every shard has a row');
+  }
+
+  /** FNV-1a, 32 bits. */
+  slotOf(key: string): number {
+    let hash = 0x811c9dc5;
+    for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
+    return (hash >>> 0) % SLOTS;
+  }
+
+  /** Counts one more connection if the sum over all shards stays within `max`: added first, so that no two shards pass at once. */
+  acquire(slot: number, max: number): boolean {
+    Atomics.add(this.#counts, this.#row + slot, 1);
+    let total = 0;
+    for (let shard = 0; shard < this.#shards; shard++) total += Atomics.load(this.#counts, shard * SLOTS + slot);
+    if (total <= max) return true;
+    Atomics.sub(this.#counts, this.#row + slot, 1);
+    return false;
+  }
+
+  release(slot: number): void {
+    const before = Atomics.sub(this.#counts, this.#row + slot, 1);
+    assert(before > 0, 'a connection is released once');
+  }
+}
