@@ -1,0 +1,72 @@
+/**
+ * From the last byte of a message to our 250, one call a step. What comes before (bytes to content) is arrival.ts,
+ * what comes after (journal to their 250) is outbound.ts; who reads these three knows the way of a message.
+ */
+import { monotonicMs, wallMs } from '../base/clock.ts';
+import type { Envelope, Recipient, Side } from '../message/envelope.ts';
+import { receivedField } from '../message/received.ts';
+import type { Via } from '../message/received.ts';
+import { judgeContent } from '../policy/content.ts';
+import type { ReplyKey } from '../smtp/replies.ts';
+import type { Transaction } from '../smtp/session.ts';
+import { SpoolFailure } from '../spool/spool.ts';
+import type { Arrival } from './arrival.ts';
+import type { Relay } from './relay.ts';
+
+/** How the message came, for its Received field and its log line. */
+export type Origin = {
+  readonly session: string;
+  readonly side: Side;
+  readonly via: Via;
+};
+
+export type Acceptance = { readonly tag: 'accepted'; readonly id: string } | { readonly tag: 'refused'; readonly reply: ReplyKey };
+
+/** Resolves when the message is on disk, or refused and gone. Never rejects for what the client or the disk did. */
+export async function acceptMessage(relay: Relay, origin: Origin, transaction: Transaction, arrival: Arrival): Promise<Acceptance> {
+  const startMs = monotonicMs();
+  const refusal = judgeContent(arrival.toJudge, relay.contentRules);
+  if (refusal !== null) {
+    arrival.discard();
+    return { tag: 'refused', reply: refusal };
+  }
+  const envelope = sealEnvelope(relay, origin, transaction, arrival);
+  try {
+    const stored = await arrival.draft.commit(envelope); // 250 means on disk: nothing above this line promises anything
+    relay.outbound.enqueue(stored);
+  } catch (error) {
+    if (!(error instanceof SpoolFailure)) throw error;
+    if (error.reason === 'broken') relay.broken(error.message);
+    return { tag: 'refused', reply: error.reason === 'full' ? 'spoolFull' : 'shardBroken' };
+  }
+  relay.logAccepted(origin, envelope, monotonicMs() - startMs);
+  return { tag: 'accepted', id: envelope.id };
+}
+
+function sealEnvelope(relay: Relay, origin: Origin, transaction: Transaction, arrival: Arrival): Envelope {
+  const id = relay.nextId();
+  const acceptedMs = wallMs();
+  const recipients = relay.completed(transaction.recipients);
+  const received = receivedField({
+    via: origin.via,
+    by: relay.config.hostname,
+    id,
+    onlyRecipient: recipients.length === 1 ? recipients[0]!.address : null,
+    smtpUtf8: transaction.smtpUtf8,
+    timeMs: acceptedMs,
+  });
+  return {
+    id,
+    origin: origin.side,
+    acceptedMs,
+    sender: transaction.sender,
+    smtpUtf8: transaction.smtpUtf8,
+    ...(transaction.ret === undefined ? {} : { ret: transaction.ret }),
+    ...(transaction.envid === undefined ? {} : { envid: transaction.envid }),
+    recipients,
+    content: arrival.facts,
+    edits: [{ at: 0, drop: 0, insert: received }],
+  };
+}
+
+export type { Recipient };
