@@ -42,7 +42,7 @@ export class InboundSession implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #settings: smtp.Settings;
   readonly #startedMs = monotonicMs();
-  #session: Session = smtp.newSession();
+  readonly #session: Session = smtp.newSession();
   #mode: Mode = 'greeting';
   /** Bytes read and not yet understood, from #at on: at most one read and one unfinished command. */
   #rest: Buffer | null = null;
@@ -53,6 +53,7 @@ export class InboundSession implements ConnectionHandler {
   #arrival: Arrival | null = null;
   /** Octets of the BDAT chunk still to come, and the reply that waits for their end if it was refused. */
   #chunkLeft = 0;
+  #chunkBytes = 0;
   #chunkLast = false;
   #afterSkip = '';
   #bytes = 0;
@@ -101,7 +102,7 @@ export class InboundSession implements ConnectionHandler {
 
   onTls(): void {
     this.#relay.metrics.count('tls_inbound_ok');
-    this.#session = smtp.tlsStarted(this.#session);
+    smtp.tlsStarted(this.#session);
     this.#mode = 'command';
     this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
   }
@@ -218,7 +219,10 @@ export class InboundSession implements ConnectionHandler {
 
   #obey(command: ReturnType<typeof parseCommand>): void {
     this.#relay.metrics.count('commands');
-    if (command.verb === 'mistake') return this.#refuse(command.reply, command.bdatBytes);
+    if (command.verb === 'mistake') {
+      if (command.fatal) return this.#end(command.reply);
+      return this.#refuse(command.reply, command.bdatBytes);
+    }
     const refusal = smtp.refusal(this.#session, command, this.#settings) ?? this.#policy(command);
     if (refusal !== null) return this.#refuse(refusal, command.verb === 'BDAT' ? command.bytes : undefined);
     this.#answer(smtp.perform(this.#session, command, this.#settings), command);
@@ -227,8 +231,7 @@ export class InboundSession implements ConnectionHandler {
   #policy(command: Command): ReplyKey | null {
     switch (command.verb) {
       case 'MAIL':
-        if (this.#relay.draining) return 'shuttingDown';
-        return this.#relay.overloaded();
+        return this.#relay.unavailable();
       case 'RCPT':
         return judgeRecipient({ side: this.#caller.side, mailbox: command.mailbox }, this.#relay.local);
       default:
@@ -240,7 +243,7 @@ export class InboundSession implements ConnectionHandler {
     this.#refusals++;
     this.#lastRefusal = key;
     this.#relay.refused(this.id, this.#caller, key);
-    const answer = smtp.refuse(this.#session, key, this.#settings);
+    const answer = smtp.refuse(this.#session, key, this.#settings, bdatBytes !== undefined);
     if (bdatBytes !== undefined && bdatBytes > 0 && answer.action !== 'close') {
       // RFC 3030 §2: the octets come whatever we say; the answer waits for their end.
       this.#arrival?.discard();
@@ -269,6 +272,7 @@ export class InboundSession implements ConnectionHandler {
         if (command?.verb !== 'BDAT') return;
         this.#mode = 'chunk';
         this.#chunkLeft = command.bytes;
+        this.#chunkBytes = command.bytes;
         this.#chunkLast = command.last;
         this.#arrival ??= this.#newArrival('bdat');
         this.#expectContent();
@@ -277,7 +281,7 @@ export class InboundSession implements ConnectionHandler {
       case 'start-tls':
         return this.#startTls();
       case 'close':
-        this.#over(answer.close ?? '');
+        this.#over('');
     }
   }
 
@@ -331,7 +335,7 @@ export class InboundSession implements ConnectionHandler {
     this.#mode = 'command';
     this.#connection.requireRate(0);
     this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
-    this.#answer(smtp.bdatChunkDone(this.#session, this.#settings), null);
+    this.#answer(smtp.bdatChunkDone(this.#chunkBytes), null);
   }
 
   #skipChunk(rest: Buffer): boolean {

@@ -1,0 +1,241 @@
+/**
+ * From the journal to their 250, one step after the other:
+ *
+ *   enqueue ─► dispatch: router names a site for each recipient ─► site: ready ─► delivery.ts: one transaction
+ *      ▲                                                                             │ an outcome per recipient
+ *      └── scheduler ◄── deferred ◄────────── settle: marks in the journal, DSN for what failed ◄┘
+ *
+ * A recipient is final only when the journal says so; until then a crash leads to another attempt, never to a loss
+ * (architecture §3.6).
+ */
+import { monotonicMs, wallMs } from '../base/clock.ts';
+import { randomFraction } from '../base/random.ts';
+import type { Side } from '../message/envelope.ts';
+import type { Failure, Outcome } from '../smtp/client.ts';
+import type { Change, Spool, Stored } from '../spool/spool.ts';
+import { SpoolFailure } from '../spool/spool.ts';
+import type { DeliveryConnection } from './delivery.ts';
+import { writeBounce } from './bounce.ts';
+import type { FailedRecipient } from './bounce.ts';
+import type { Relay } from './relay.ts';
+import { nextAttemptMs } from './retry.ts';
+import type { NextHop, NoHop, Router } from './router.ts';
+import type { Parcel } from './scheduler.ts';
+import { Scheduler, TICK_MS } from './scheduler.ts';
+import type { SiteOwner, SiteRules } from './site.ts';
+import { Site } from './site.ts';
+import type { SiteCounts } from './site_counts.ts';
+
+/** Who answered, for logs and DSNs; all '' when nobody was reached. */
+export type Peer = { readonly host: string; readonly address: string; readonly tls: string };
+const NOBODY: Peer = { host: '', address: '', tls: '' };
+
+export class Outbound implements SiteOwner {
+  readonly relay: Relay;
+  readonly counts: SiteCounts;
+  readonly rules: Readonly<Record<'inside' | 'outside', SiteRules>>;
+  readonly #spool: Spool;
+  readonly #router: Router;
+  readonly #sites = new Map<string, Site>();
+  readonly #scheduler = new Scheduler(wallMs());
+  readonly #connections = new Set<DeliveryConnection>();
+  readonly #tick: NodeJS.Timeout;
+  #draining = false;
+  #drained: (() => void) | null = null;
+
+  constructor(relay: Relay, router: Router, counts: SiteCounts, rules: Outbound['rules']) {
+    this.relay = relay;
+    this.counts = counts;
+    this.rules = rules;
+    this.#spool = relay.spool;
+    this.#router = router;
+    this.#tick = setInterval(() => this.#onTick(), TICK_MS);
+    this.#tick.unref();
+  }
+
+  /** A message that has just become durable, or one that recovery found. */
+  enqueue(message: Stored): void {
+    const nowMs = wallMs();
+    const due: number[] = [];
+    const later = new Map<number, number[]>();
+    message.states.forEach((state, at) => {
+      if (state.tag !== 'waiting') return;
+      if (state.nextMs <= nowMs) due.push(at);
+      else later.set(state.nextMs, [...(later.get(state.nextMs) ?? []), at]);
+    });
+    for (const [dueMs, recipients] of later) this.#scheduler.add({ message, recipients, again: 0 }, dueMs);
+    if (due.length > 0) this.#dispatch({ message, recipients: due, again: 0 });
+  }
+
+  get scheduled(): number {
+    return this.#scheduler.size;
+  }
+
+  get ready(): number {
+    let ready = 0;
+    for (const site of this.#sites.values()) ready += site.readySize;
+    return ready;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Finishes the transactions under way and starts no other. What is not delivered stays in the journal. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    clearInterval(this.#tick);
+    for (const site of this.#sites.values()) site.closeIdle();
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve;
+    });
+  }
+
+  /** When the time for draining is over. */
+  abort(): void {
+    for (const connection of [...this.#connections]) connection.abort();
+  }
+
+  #onTick(): void {
+    for (const parcel of this.#scheduler.due(wallMs())) this.#dispatch(parcel);
+    for (const site of this.#sites.values()) {
+      if (site.disposable) this.#sites.delete(site.key);
+      else if (site.readySize > 0) site.pump();
+    }
+  }
+
+  /** Splits a parcel by site. Most have one recipient and a hop that is known at once. */
+  #dispatch(parcel: Parcel): void {
+    if (this.#draining) return;
+    const { message, recipients } = parcel;
+    if (recipients.length === 1) {
+      const hop = this.#hopOf(message, recipients[0]!);
+      if (hop instanceof Promise) hop.then((answer) => this.#send(parcel, answer));
+      else this.#send(parcel, hop);
+      return;
+    }
+    this.#split(parcel);
+  }
+
+  async #split(parcel: Parcel): Promise<void> {
+    const hops = new Map<string, NextHop | NoHop | Promise<NextHop | NoHop>>();
+    const domains = parcel.recipients.map((at) => domainOf(parcel.message.envelope.recipients[at]!.address));
+    for (const domain of new Set(domains)) hops.set(domain, this.#router.nextHop(domain));
+    const bySite = new Map<string, { hop: NextHop | NoHop; recipients: number[] }>();
+    const answers = new Map<string, NextHop | NoHop>();
+    for (const [domain, hop] of hops) answers.set(domain, hop instanceof Promise ? await hop : hop);
+    parcel.recipients.forEach((recipient, at) => {
+      const hop = answers.get(domains[at]!)!;
+      const key = hop.tag === 'hop' ? hop.site : `${hop.permanent} ${hop.enhanced} ${hop.detail}`;
+      const group = bySite.get(key);
+      if (group === undefined) bySite.set(key, { hop, recipients: [recipient] });
+      else group.recipients.push(recipient);
+    });
+    for (const { hop, recipients } of bySite.values()) this.#send({ ...parcel, recipients }, hop);
+  }
+
+  #hopOf(message: Stored, recipient: number): NextHop | NoHop | Promise<NextHop | NoHop> {
+    return this.#router.nextHop(domainOf(message.envelope.recipients[recipient]!.address));
+  }
+
+  #send(parcel: Parcel, hop: NextHop | NoHop): void {
+    if (this.#draining) return;
+    if (hop.tag === 'none') {
+      const { permanent, enhanced, detail } = hop;
+      this.#settleAll(parcel, '', { permanent, code: 0, enhanced, text: detail, stage: 'route' });
+      return;
+    }
+    let site = this.#sites.get(hop.site);
+    if (site === undefined) {
+      site = new Site(hop, this);
+      this.#sites.set(hop.site, site);
+    }
+    site.hop = hop;
+    site.push(parcel);
+  }
+
+  unreachable(parcel: Parcel, site: Site, failure: Failure): void {
+    this.#settleAll(parcel, site.key, failure);
+  }
+
+  connectionOpened(connection: DeliveryConnection): void {
+    this.#connections.add(connection);
+    this.relay.metrics.count('connections_out_opened');
+  }
+
+  connectionClosed(connection: DeliveryConnection): void {
+    this.#connections.delete(connection);
+    if (this.#draining && this.#connections.size === 0) this.#drained?.();
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  #settleAll(parcel: Parcel, site: string, failure: Failure): void {
+    const { permanent, code, enhanced, text } = failure;
+    const outcome: Outcome = { tag: permanent ? 'failed' : 'deferred', code, enhanced, text };
+    this.settle(parcel, site, parcel.recipients.map(() => outcome), NOBODY, monotonicMs());
+  }
+
+  /** What became of a parcel's recipients, in its order. `again` is the connection's business and not seen here. */
+  settle(parcel: Parcel, site: string, outcomes: readonly Outcome[], peer: Peer, startMs: number): void {
+    const { message } = parcel;
+    const { envelope } = message;
+    const nowMs = wallMs();
+    const changes: Change[] = [];
+    const failed: FailedRecipient[] = [];
+    const waiting = new Map<number, number[]>();
+    parcel.recipients.forEach((recipient, at) => {
+      const outcome = outcomes[at]!;
+      const before = message.states[recipient]!;
+      if (outcome.tag === 'again' || before.tag !== 'waiting') return;
+      if (outcome.tag === 'delivered') {
+        changes.push({ recipient, state: { tag: 'delivered' } });
+        return;
+      }
+      const attempts = before.attempts + 1;
+      const nextMs =
+        outcome.tag === 'failed'
+          ? null
+          : nextAttemptMs(attempts, envelope.acceptedMs, nowMs, randomFraction(), this.relay.retryRules);
+      if (nextMs === null) {
+        failed.push({ recipient, outcome, expired: outcome.tag === 'deferred', host: peer.host });
+        changes.push({ recipient, state: { tag: 'failed' } });
+      } else {
+        const detail = describe(outcome);
+        changes.push({ recipient, state: { tag: 'waiting', attempts, nextMs, detail } });
+        waiting.set(nextMs, [...(waiting.get(nextMs) ?? []), recipient]);
+      }
+    });
+    this.relay.logAttempt(message, site, parcel.recipients, outcomes, peer, monotonicMs() - startMs);
+    if (changes.length > 0) this.#record(message, changes, failed);
+    for (const [dueMs, recipients] of waiting) this.#scheduler.add({ message, recipients, again: 0 }, dueMs);
+    if (waiting.size > 0) this.#spool.release(message);
+  }
+
+  /** The bounce is durable before the failure is: a crash between them may bounce twice, but never in silence. */
+  async #record(message: Stored, changes: readonly Change[], failed: readonly FailedRecipient[]): Promise<void> {
+    try {
+      if (failed.length > 0) {
+        const bounce = await writeBounce(this.relay, message, failed);
+        if (bounce !== null) this.enqueue(bounce);
+      }
+      await this.#spool.mark(message, changes);
+    } catch (error) {
+      if (!(error instanceof SpoolFailure)) throw error;
+      if (error.reason === 'broken') this.relay.broken(error.message);
+      // Full: no room for the bounce. The failure is not recorded, so the recipient is tried, and bounced, later.
+      else this.#scheduler.add({ message, recipients: failed.map((each) => each.recipient), again: 0 }, wallMs() + 60_000);
+    }
+  }
+}
+
+const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);
+
+/** One line for the journal, the log and the DSN. */
+export const describe = (outcome: Outcome): string =>
+  [outcome.code === 0 ? '' : outcome.code, outcome.enhanced ?? '', outcome.text].filter((part) => part !== '').join(' ');
+
+export type { Side };

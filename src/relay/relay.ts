@@ -1,0 +1,201 @@
+/**
+ * What every room of a shard's relay shares: its configuration as the rooms want it, its tools, and the few things
+ * that concern all of them (draining, a broken journal, the log lines that join by id).
+ */
+import type { SecureContext } from 'node:tls';
+import type { NextId } from '../base/ids.ts';
+import type { Config } from '../config/options.ts';
+import type { Envelope, Recipient, Side } from '../message/envelope.ts';
+import type { Deadlines } from '../net/connection.ts';
+import type { ContentRules } from '../policy/content.ts';
+import type { LocalDomains } from '../policy/recipient.ts';
+import type { Scanner } from '../scanner/scanner.ts';
+import type { Outcome } from '../smtp/client.ts';
+import type { ReplyKey } from '../smtp/replies.ts';
+import { REPLIES } from '../smtp/replies.ts';
+import type { Settings } from '../smtp/session.ts';
+import type { Spool, Stored } from '../spool/spool.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Origin } from './inbound.ts';
+import type { Outbound, Peer } from './outbound.ts';
+import type { RetryRules } from './retry.ts';
+import type { Caller, InboundSession } from './session.ts';
+
+export type RelayTools = {
+  readonly config: Config;
+  readonly spool: Spool;
+  readonly scanner: Scanner;
+  readonly deadlines: Deadlines;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly nextId: NextId;
+  readonly onSessionClosed: (clientKey: string) => void;
+  readonly onBroken: (detail: string) => void;
+};
+
+export class Relay {
+  readonly config: Config;
+  readonly spool: Spool;
+  readonly scanner: Scanner;
+  readonly deadlines: Deadlines;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly nextId: NextId;
+  readonly local: LocalDomains;
+  readonly contentRules: ContentRules;
+  readonly retryRules: RetryRules;
+  readonly sessions = new Set<InboundSession>();
+  /** Set once, right after construction: the two halves know each other. */
+  outbound!: Outbound;
+  settings: Readonly<Record<Side, Settings>>;
+  #contexts: Readonly<Record<Side, SecureContext>> | null = null;
+  readonly #tools: RelayTools;
+  #draining = false;
+  #broken = false;
+  #noSession: (() => void) | null = null;
+
+  constructor(tools: RelayTools) {
+    this.#tools = tools;
+    this.config = tools.config;
+    this.spool = tools.spool;
+    this.scanner = tools.scanner;
+    this.deadlines = tools.deadlines;
+    this.metrics = tools.metrics;
+    this.logger = tools.logger;
+    this.nextId = tools.nextId;
+    this.local = { domains: new Set(this.config.domains), subdomains: this.config.subdomains };
+    this.contentRules = this.config;
+    this.retryRules = this.config;
+    this.settings = { outside: this.#settingsOf('outside', false), inside: this.#settingsOf('inside', false) };
+  }
+
+  #settingsOf(side: Side, startTls: boolean): Settings {
+    const { hostname, messageBytesMax, recipientsMax, badCommandsMax, unknownRecipientsMax, idleCommandsMax } = this.config;
+    const messagesMax = this.config.sessionMessagesMax;
+    return {
+      side,
+      hostname,
+      messageBytesMax,
+      recipientsMax,
+      messagesMax,
+      badCommandsMax,
+      unknownRecipientsMax,
+      idleCommandsMax,
+      startTls,
+    };
+  }
+
+  /** From now on STARTTLS is offered with these; sessions that have begun theirs keep what they have. */
+  useTls(contexts: Readonly<Record<Side, SecureContext>>): void {
+    this.#contexts = contexts;
+    this.settings = { outside: this.#settingsOf('outside', true), inside: this.#settingsOf('inside', true) };
+  }
+
+  tlsContext(side: Side): SecureContext {
+    return this.#contexts![side];
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Ends idle sessions, lets open transactions finish; resolves when none is left. */
+  async drainSessions(): Promise<void> {
+    this.#draining = true;
+    for (const session of [...this.sessions]) session.drain();
+    if (this.sessions.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#noSession = resolve;
+    });
+  }
+
+  sessionClosed(session: InboundSession, clientKey: string): void {
+    this.sessions.delete(session);
+    this.#tools.onSessionClosed(clientKey);
+    if (this.sessions.size === 0) this.#noSession?.();
+  }
+
+  /** A failed sync is final (architecture §3.5): no transaction begins any more, and the gate is told. */
+  broken(detail: string): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    this.logger.log('spool-broken', { detail });
+    this.#tools.onBroken(detail);
+  }
+
+  /** Why no transaction may begin now, or null. */
+  unavailable(): ReplyKey | null {
+    if (this.#draining) return 'shuttingDown';
+    return this.#broken ? 'shardBroken' : null;
+  }
+
+  /** `<Postmaster>` without a domain is the postmaster of our first one (RFC 5321 §4.5.1). */
+  completed(recipients: readonly Recipient[]): readonly Recipient[] {
+    if (recipients.every((recipient) => recipient.address.includes('@'))) return recipients;
+    return recipients.map((recipient) =>
+      recipient.address.includes('@') ? recipient : { ...recipient, address: this.config.postmaster },
+    );
+  }
+
+  /** A refusal by policy, limit or grammar; `key` is stable. */
+  refused(session: string, caller: Caller, key: ReplyKey): void {
+    this.metrics.refused(key);
+    this.logger.log('refused', { session, side: caller.side, client: caller.address, code: REPLIES[key][0], reason: key });
+  }
+
+  logAccepted(origin: Origin, envelope: Envelope, ms: number): void {
+    this.metrics.count(origin.side === 'outside' ? 'messages_accepted_outside' : 'messages_accepted_inside');
+    this.metrics.count('bytes_accepted', envelope.content.bytes);
+    this.metrics.observe('commit_seconds', ms / 1000);
+    this.logger.log('accepted', {
+      id: envelope.id,
+      session: origin.session,
+      side: origin.side,
+      client: origin.via.address,
+      from: envelope.sender,
+      to: envelope.recipients.length === 1 ? envelope.recipients[0]!.address : '',
+      recipients: envelope.recipients.length,
+      bytes: envelope.content.bytes,
+      ms: Math.round(ms * 10) / 10,
+    });
+  }
+
+  /** One line per attempt: how many went which way, and the words of the first that did not go well. */
+  logAttempt(
+    message: Stored,
+    site: string,
+    recipients: readonly number[],
+    outcomes: readonly Outcome[],
+    peer: Peer,
+    ms: number,
+  ): void {
+    const tally = { delivered: 0, deferred: 0, failed: 0, again: 0 };
+    for (const outcome of outcomes) tally[outcome.tag]++;
+    const shown = outcomes.find((outcome) => outcome.tag !== 'delivered') ?? outcomes[0];
+    const { delivered, deferred, failed } = tally;
+    if (delivered > 0) {
+      this.metrics.count('recipients_delivered', delivered);
+      this.metrics.observe('delivery_seconds', ms / 1000);
+    }
+    if (deferred > 0) this.metrics.count('recipients_deferred', deferred);
+    if (failed > 0) this.metrics.count('recipients_failed', failed);
+    const first = recipients[0];
+    this.logger.log('delivery', {
+      id: message.envelope.id,
+      site,
+      host: peer.host,
+      address: peer.address,
+      tls: peer.tls,
+      to: recipients.length === 1 && first !== undefined ? message.envelope.recipients[first]!.address : '',
+      recipients: recipients.length,
+      delivered,
+      deferred,
+      failed,
+      code: shown?.code ?? 0,
+      enhanced: shown?.enhanced ?? '',
+      text: shown?.text ?? '',
+      ms: Math.round(ms * 10) / 10,
+    });
+  }
+}

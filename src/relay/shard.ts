@@ -1,0 +1,150 @@
+/**
+ * One shard: everything a message needs from banner to delivery, in one thread. Builds the rooms, connects them, and
+ * is what the gate speaks to.
+ */
+import type net from 'node:net';
+import { idSource } from '../base/ids.ts';
+import type { Config, Route } from '../config/options.ts';
+import type { TlsMaterial } from '../config/tls_material.ts';
+import type { Side } from '../message/envelope.ts';
+import { normaliseAddress } from '../net/addresses.ts';
+import { Deadlines } from '../net/connection.ts';
+import { createDns } from '../net/dns.ts';
+import { serverContext } from '../net/tls.ts';
+import { chooseScanner } from '../scanner/index.ts';
+import { openSpool } from '../spool/index.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { Outbound } from './outbound.ts';
+import { Relay } from './relay.ts';
+import { Router } from './router.ts';
+import { InboundSession } from './session.ts';
+import { SiteCounts } from './site_counts.ts';
+
+export type Door = { readonly side: Side; readonly local: string };
+
+export type ShardContext = {
+  readonly shard: number;
+  readonly config: Config;
+  readonly node: string;
+  readonly tls: TlsMaterial | null;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly siteCounts: SharedArrayBuffer;
+  readonly onSessionClosed: (clientKey: string) => void;
+  readonly onBroken: (detail: string) => void;
+};
+
+export type ShardStatus = {
+  readonly sessions: number;
+  readonly messages: number;
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly connectionsOut: number;
+};
+
+export class Shard {
+  readonly #relay: Relay;
+
+  constructor(relay: Relay) {
+    this.#relay = relay;
+  }
+
+  accept(socket: net.Socket, door: Door, clientKey: string): void {
+    const address = normaliseAddress(socket.remoteAddress ?? '');
+    const session = new InboundSession(this.#relay, socket, { address, side: door.side, clientKey });
+    this.#relay.sessions.add(session);
+  }
+
+  reloadTls(material: TlsMaterial): void {
+    this.#relay.useTls(contexts(material));
+  }
+
+  status(): ShardStatus {
+    const { sessions, spool, outbound } = this.#relay;
+    const { ready, scheduled, connections: connectionsOut } = outbound;
+    return { sessions: sessions.size, messages: spool.live.size, ready, scheduled, connectionsOut };
+  }
+
+  /** Open transactions and deliveries finish within `msMax`; what is left then is cut, and nothing accepted is lost. */
+  async drain(msMax: number): Promise<void> {
+    const relay = this.#relay;
+    const cut = setTimeout(() => {
+      for (const session of [...relay.sessions]) session.destroy();
+      relay.outbound.abort();
+    }, msMax);
+    await relay.drainSessions();
+    await relay.outbound.drain();
+    clearTimeout(cut);
+    relay.deadlines.stop();
+    await relay.spool.close();
+  }
+}
+
+/** Resolves when the journal is replayed; what it held is queued by then. */
+export async function startShard(context: ShardContext): Promise<Shard> {
+  const { shard, config, metrics, logger } = context;
+  const spool = await openSpool({
+    directory: config.spoolDir,
+    shard,
+    workers: config.workers,
+    segmentBytes: config.segmentBytes,
+    memoryBytesMax: Math.floor(config.memoryBytesMax / config.workers),
+    report: (event, fields) => logger.log(event, fields),
+  });
+  const { scanner, why } = chooseScanner();
+  logger.log('scanner', { name: scanner.name, why });
+  const relay = new Relay({
+    config,
+    spool,
+    scanner,
+    deadlines: new Deadlines(),
+    metrics,
+    logger,
+    nextId: idSource(context.node, shard),
+    onSessionClosed: context.onSessionClosed,
+    onBroken: context.onBroken,
+  });
+  if (context.tls !== null) relay.useTls(contexts(context.tls));
+  const counts = new SiteCounts(context.siteCounts, shard);
+  relay.outbound = new Outbound(relay, routerOf(relay), counts, siteRules(config));
+  for (const message of spool.live) relay.outbound.enqueue(message);
+  return new Shard(relay);
+}
+
+const contexts = (material: TlsMaterial) => ({
+  outside: serverContext(material, 'outside'),
+  inside: serverContext(material, 'inside'),
+});
+
+function routerOf(relay: Relay): Router {
+  const { config } = relay;
+  const dns = createDns({ servers: config.dnsServers, timeoutMsMax: config.dnsSecondsMax * 1000 });
+  const listening = [...config.outsideListen, ...config.insideListen];
+  return new Router(dns, {
+    local: relay.local,
+    insideRoute: config.insideRoute,
+    outsideRoute: config.outsideRoute,
+    outsidePort: config.outsidePort,
+    outsideTls: config.outsideTls,
+    mx: {
+      hostname: config.hostname,
+      ownAddresses: listening.map(({ host }) => host),
+      allowPrivate: config.allowPrivateMx,
+    },
+  });
+}
+
+function siteRules(config: Config): Outbound['rules'] {
+  const rulesFor = (connectionsMax: number) => ({
+    connectionsMax,
+    connectionIdleMsMax: config.connectionIdleSecondsMax * 1000,
+    connectionMessagesMax: config.connectionMessagesMax,
+    connectionAgeMsMax: config.connectionAgeSecondsMax * 1000,
+    // Half the first wait: who comes back from it finds the site tried again, not blocked.
+    blockMs: (config.retrySeconds[0]! * 1000) / 2,
+  });
+  return { inside: rulesFor(config.insideConnectionsMax), outside: rulesFor(config.siteConnectionsMax) };
+}
+
+export type { Route };

@@ -1,0 +1,102 @@
+/**
+ * Every reply that Postern gives, and the only file with reply text: key, code, enhanced code (RFC 3463, 5248), words.
+ * `%s` stands for what the caller adds. Texts say what is wrong and, where there is something, what to do.
+ */
+import { assert } from '../base/assert.ts';
+
+export const REPLIES = {
+  // What is well.
+  banner: [220, '', '%s ESMTP Postern'], // RFC 5321 §4.2.4, §4.3.1
+  startTls: [220, '2.0.0', 'Ready to start TLS'], // RFC 3207 §4
+  bye: [221, '2.0.0', '%s closing connection'], // RFC 5321 §4.1.1.10
+  hello: [250, '', '%s'], // RFC 5321 §4.1.1.1: no enhanced code for EHLO and HELO (RFC 2034 §4)
+  ok: [250, '2.0.0', 'OK'],
+  senderOk: [250, '2.1.0', 'Sender OK'],
+  recipientOk: [250, '2.1.5', 'Recipient OK'],
+  chunkOk: [250, '2.0.0', '%s octets received'], // RFC 3030 §2
+  queued: [250, '2.0.0', 'OK: queued as %s'],
+  cannotVerify: [252, '2.1.5', 'Cannot VRFY, but will try to deliver'], // RFC 5321 §3.5.3
+  help: [214, '2.0.0', 'EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY STARTTLS HELP: see RFC 5321'],
+  goAhead: [354, '', 'End data with <CRLF>.<CRLF>'],
+
+  // The session ends (RFC 5321 §3.8), %s is our name.
+  shuttingDown: [421, '4.3.2', '%s is shutting down, try again'],
+  shardBroken: [421, '4.3.0', '%s cannot store mail at the moment, try again'],
+  noShard: [421, '4.3.2', '%s is starting, try again in a moment'],
+  tooManyConnections: [421, '4.3.2', '%s has too many connections, try again later'],
+  tooManyFromClient: [421, '4.7.0', '%s has too many connections from your address'],
+  tooFastFromClient: [421, '4.7.0', '%s has had too many new connections from your address in this minute'],
+  timeout: [421, '4.4.2', '%s timed out waiting for you'],
+  tooSlow: [421, '4.4.2', '%s received data too slowly'],
+  sessionTooLong: [421, '4.4.2', '%s ends long sessions, connect again'],
+  tooManyErrors: [421, '4.7.0', '%s saw too many errors'],
+  tooManyIdle: [421, '4.7.0', '%s saw too many commands without a message'],
+  tooManyMessages: [421, '4.7.0', '%s takes no more messages in this session, connect again'], // RFC 9422 §4.1
+
+  // Not now.
+  recipientsFull: [452, '4.5.3', 'Too many recipients, send the rest in another transaction'], // RFC 5321 §4.5.3.1.10
+  spoolFull: [452, '4.3.1', 'Insufficient system storage, try again later'],
+  internal: [451, '4.3.0', 'Local error, try again later'],
+
+  // Grammar and order.
+  lineTooLong: [500, '5.5.2', 'Line too long'],
+  bareLf: [500, '5.5.2', 'Lines end with CRLF, not with LF alone'],
+  unknownCommand: [500, '5.5.1', 'Command not recognized'],
+  badLine: [500, '5.5.2', 'Command contains bytes that do not belong there'],
+  badArgument: [501, '5.5.4', 'Syntax error in the argument'],
+  noArgument: [501, '5.5.4', 'This command takes no argument'],
+  needsName: [501, '5.5.4', 'Say your domain name or address literal'],
+  badSender: [501, '5.1.7', 'Bad sender address syntax'],
+  badRecipient: [501, '5.1.3', 'Bad recipient address syntax'],
+  badParameter: [501, '5.5.4', 'Bad value of a parameter'],
+  twiceParameter: [501, '5.5.4', 'A parameter is given twice'],
+  unknownParameter: [555, '5.5.4', 'Parameter not recognized or not implemented'], // RFC 5321 §4.1.1.11
+  notImplemented: [502, '5.5.1', 'Command not implemented'],
+  lmtpHere: [500, '5.5.1', 'This is SMTP, not LMTP: use EHLO'], // RFC 2033 §4.1
+  helloFirst: [503, '5.5.1', 'Say EHLO first'],
+  nestedMail: [503, '5.5.1', 'A transaction is open already'],
+  mailFirst: [503, '5.5.1', 'Say MAIL first'],
+  recipientFirst: [503, '5.5.1', 'No valid recipient: say RCPT first'],
+  noRecipients: [554, '5.5.1', 'No valid recipients'], // RFC 5321 §3.3
+  dataAfterBdat: [503, '5.5.1', 'DATA cannot follow BDAT in one transaction'], // RFC 3030 §2
+  tlsAlready: [503, '5.5.1', 'TLS is active already'],
+  tlsUnavailable: [502, '5.5.1', 'STARTTLS is not available here'],
+  authUnavailable: [502, '5.5.1', 'AUTH is not available here'],
+  needsSmtpUtf8: [553, '5.6.7', 'Internationalized address needs SMTPUTF8'], // RFC 6531 §3.5
+
+  // No.
+  tooLarge: [552, '5.3.4', 'Message exceeds the maximum size'], // RFC 1870 §6.3
+  relayDenied: [550, '5.7.1', 'Relaying denied: the recipient domain is not ours'],
+  tooManyHops: [554, '5.4.6', 'Too many Received fields: the message loops'], // RFC 5321 §6.3
+  bareLineEnds: [550, '5.6.11', 'Message contains a CR or LF alone'], // RFC 5321 §2.3.8
+  earlyTalk: [554, '5.5.0', 'Talked before the greeting'], // RFC 5321 §4.3.1
+  wrongProtocol: [554, '5.5.0', 'This is SMTP'],
+  insideOnly: [554, '5.7.1', 'This address serves inside clients only'],
+} as const satisfies Record<string, readonly [code: number, enhanced: string, text: string]>;
+
+export type ReplyKey = keyof typeof REPLIES;
+
+/** RFC 5321 §4.5.3.1.5, with its CRLF. */
+const REPLY_BYTES_MAX = 512;
+
+const withoutDetail = new Map<ReplyKey, string>();
+
+/** One reply line with its CRLF. `detail` goes where the text has %s. */
+export function replyLine(key: ReplyKey, detail?: string): string {
+  if (detail === undefined) {
+    let line = withoutDetail.get(key);
+    if (line === undefined) {
+      line = print(key, '');
+      withoutDetail.set(key, line);
+    }
+    return line;
+  }
+  return print(key, detail);
+}
+
+function print(key: ReplyKey, detail: string): string {
+  const [code, enhanced, text] = REPLIES[key];
+  const line = `${code} ${enhanced === '' ? '' : `${enhanced} `}${text.replace('%s', () => detail)}\r\n`;
+  assert(line.length <= REPLY_BYTES_MAX && !/[^\x20-\x7e]/.test(line.slice(0, -2)), 'a reply is one short line of ASCII');
+  return line;
+}
