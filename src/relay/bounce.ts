@@ -40,13 +40,12 @@ export async function writeBounce(
     hostname: relay.config.hostname,
     postmaster: relay.config.postmaster,
     nowMs,
-    kind: 'failed',
     envelope,
     headers: await readHeaders(relay.spool, message),
     recipients: wanted.map(({ recipient, outcome, expired, host }) => ({
       recipient: envelope.recipients[recipient]!,
       code: outcome.code,
-      enhanced: expired ? '4.4.7' : outcome.enhanced, // RFC 3463 §3.5: delivery time expired
+      enhanced: outcome.enhanced,
       text: outcome.text,
       expired,
       host,

@@ -1,8 +1,394 @@
 /**
  * One outbound connection: dials a site's targets in order, greets, and carries one parcel after the other.
- * What is said is smtp/client.ts; here are the socket, the deadlines and the content's way from journal to wire.
+ * What is said is smtp/greeting.ts and smtp/client.ts; here are the socket, the deadlines, and the content's way from
+ * the journal to the wire.
  *
  *   dial ─► greet ─► (STARTTLS, AUTH) ─► carrying ⇄ idle ─► closed
  *     ▲        │ refused, lost, too slow
  *     └────────┘ the next target; after the last: Site.notConnected
  */
+import { assert } from '../base/assert.ts';
+import { monotonicMs } from '../base/clock.ts';
+import { LIMITS } from '../config/limits.ts';
+import { Editor, editedBytes } from '../message/edits.ts';
+import type { CloseReason, OpeningHandler } from '../net/connection.ts';
+import { Connection } from '../net/connection.ts';
+import { clientOptions } from '../net/tls.ts';
+import type { Capabilities } from '../smtp/capabilities.ts';
+import { NO_CAPABILITIES } from '../smtp/capabilities.ts';
+import * as client from '../smtp/client.ts';
+import { DotStuffer, endOfData } from '../smtp/dots.ts';
+import type { Failure, Greeting, GreetingPlan, GreetingStep } from '../smtp/greeting.ts';
+import { greetingReply, greetingSecured, newGreeting } from '../smtp/greeting.ts';
+import type { Reply } from '../smtp/reply_reader.ts';
+import { ReplyReader } from '../smtp/reply_reader.ts';
+import type { Peer } from './outbound.ts';
+import type { Relay } from './relay.ts';
+import type { Target } from './router.ts';
+import type { Parcel } from './scheduler.ts';
+import type { Site } from './site.ts';
+
+/** Who gets the outcomes. */
+export interface Carrier {
+  readonly relay: Relay;
+  readonly draining: boolean;
+  settle(parcel: Parcel, site: string, outcomes: readonly client.Outcome[], peer: Peer, startMs: number): void;
+}
+
+type Carriage = {
+  readonly parcel: Parcel;
+  /** Recipients beyond the server's limit, for the next transaction. */
+  readonly rest: readonly number[];
+  readonly transaction: client.Transaction;
+  readonly startMs: number;
+};
+
+type State =
+  | { readonly tag: 'dialing' | 'greeting' | 'idle' | 'closed' }
+  | { readonly tag: 'carrying'; readonly carriage: Carriage };
+
+const NO_ADDRESS: Failure = { permanent: false, code: 0, enhanced: '4.4.1', text: 'no address to connect to', stage: 'connect' };
+
+export class DeliveryConnection implements OpeningHandler {
+  readonly #site: Site;
+  readonly #targets: readonly Target[];
+  readonly #carrier: Carrier;
+  #state: State = { tag: 'dialing' };
+  #targetAt = -1;
+  #target: Target | null = null;
+  #connection: Connection | null = null;
+  #reader = new ReplyReader();
+  #greeting: Greeting = newGreeting();
+  #failure: Failure = NO_ADDRESS;
+  /** The handshake failed with this target, and in clear is better than not at all (RFC 7435). */
+  #withoutTls = false;
+  #capabilities: Capabilities = NO_CAPABILITIES;
+  #messages = 0;
+  #openedMs = 0;
+  #rsetFirst = false;
+
+  constructor(site: Site, targets: readonly Target[], carrier: Carrier) {
+    this.#site = site;
+    this.#targets = targets;
+    this.#carrier = carrier;
+  }
+
+  open(): void {
+    this.#nextTarget();
+  }
+
+  /** For an idle one only: carries a parcel. */
+  take(parcel: Parcel): void {
+    assert(this.#state.tag === 'idle', 'only an idle connection takes a parcel');
+    this.#begin(parcel);
+  }
+
+  /** For an idle one only: leaves with a QUIT. */
+  quit(): void {
+    this.#leave('QUIT\r\n');
+  }
+
+  abort(): void {
+    this.#lost('shutting down');
+  }
+
+  // --- the way to a server that takes mail ---
+
+  #nextTarget(): void {
+    this.#withoutTls = false;
+    this.#targetAt++;
+    this.#dial();
+  }
+
+  #dial(): void {
+    const target = this.#targets[this.#targetAt];
+    if (target === undefined || this.#targetAt >= LIMITS.targetsPerConnectionMax) {
+      this.#state = { tag: 'closed' };
+      this.#site.notConnected(this, this.#failure);
+      return;
+    }
+    this.#target = target;
+    this.#state = { tag: 'dialing' };
+    this.#reader = new ReplyReader();
+    this.#greeting = newGreeting();
+    const { deadlines, config } = this.#carrier.relay;
+    this.#connection = Connection.open(target.address, target.port, deadlines, this);
+    this.#connection.setDeadline(config.connectSecondsMax);
+  }
+
+  onConnect(): void {
+    if (this.#state.tag !== 'dialing') return;
+    this.#state = { tag: 'greeting' };
+    this.#connection!.setDeadline(this.#carrier.relay.config.replySecondsMax);
+  }
+
+  #plan(): GreetingPlan {
+    const { protocol, tls, credentials } = this.#target!;
+    const policy = this.#withoutTls ? 'never' : tls;
+    return { hostname: this.#carrier.relay.config.hostname, protocol, tls: policy, credentials: this.#withoutTls ? null : credentials };
+  }
+
+  #greet(step: GreetingStep): void {
+    const connection = this.#connection!;
+    switch (step.tag) {
+      case 'say':
+        this.#greeting = step.greeting;
+        connection.send(step.text);
+        return connection.setDeadline(this.#carrier.relay.config.replySecondsMax);
+      case 'handshake': {
+        this.#greeting = step.greeting;
+        this.#reader = new ReplyReader(); // what came in clear behind the 220 is nobody's word (CVE-2021-38371)
+        connection.setDeadline(LIMITS.tlsHandshakeSeconds);
+        return connection.startTls({ role: 'client', options: clientOptions(this.#target!.host, this.#target!.tls) });
+      }
+      case 'ready':
+        this.#capabilities = step.capabilities;
+        this.#openedMs = monotonicMs();
+        this.#site.connected();
+        return this.#carryNext();
+      case 'failed':
+        this.#failure = step.failure;
+        return this.#abandon();
+    }
+  }
+
+  onTls(): void {
+    this.#carrier.relay.metrics.count('tls_outbound_ok');
+    this.#greet(greetingSecured(this.#plan()));
+  }
+
+  /** This target will not do: on to the next. */
+  #abandon(): void {
+    const connection = this.#connection!;
+    this.#connection = null;
+    connection.finish(connection.open ? 'QUIT\r\n' : '');
+    this.#nextTarget();
+  }
+
+  // --- what the socket reports ---
+
+  onBytes(chunk: Buffer): void {
+    this.#reader.push(chunk.latin1Slice(0, chunk.length));
+    const reader = this.#reader;
+    for (let reply = reader.next(); reply !== null; reply = reader.next()) {
+      this.#onReply(reply);
+      if (reader !== this.#reader) return; // another connection, or TLS, has begun
+    }
+    if (reader.fault !== null) this.#lost(`the server's reply is unreadable (${reader.fault})`);
+  }
+
+  #onReply(reply: Reply): void {
+    switch (this.#state.tag) {
+      case 'greeting':
+        return this.#greet(greetingReply(this.#greeting, reply, this.#plan()));
+      case 'carrying':
+        return this.#carry(this.#state.carriage, client.transactionReply(this.#state.carriage.transaction, reply));
+      case 'idle':
+        return this.#leave(''); // whatever it says unasked, it is about to go
+      default:
+        return;
+    }
+  }
+
+  onDeadline(): void {
+    if (this.#state.tag === 'idle') this.quit();
+    else this.#lost('timed out');
+  }
+
+  onSlow(): void {}
+
+  onClose(reason: CloseReason, detail: string): void {
+    if (this.#connection === null) return;
+    if (reason === 'tls-failed') {
+      this.#carrier.relay.metrics.count('tls_outbound_failed');
+      if (this.#target!.tls === 'may') {
+        this.#withoutTls = true;
+        this.#dial();
+        return;
+      }
+    }
+    this.#lost(WORDS[detail] ?? (detail === '' ? 'the server closed the connection' : `connection failed (${detail})`));
+  }
+
+  /** The connection is of no use any more, wherever it stood. */
+  #lost(text: string): void {
+    const { tag } = this.#state;
+    const connection = this.#connection;
+    this.#connection = null;
+    connection?.destroy();
+    if (tag === 'dialing' || tag === 'greeting') {
+      this.#failure = { permanent: false, code: 0, enhanced: tag === 'dialing' ? '4.4.1' : '4.4.2', text, stage: 'connect' };
+      if (this.#carrier.draining) this.#targetAt = this.#targets.length;
+      this.#nextTarget();
+    } else if (this.#state.tag === 'carrying') {
+      const { carriage } = this.#state;
+      client.transactionLost(carriage.transaction, this.#messages > 0, text);
+      this.#closed();
+      this.#settle(carriage);
+    } else if (tag === 'idle') this.#closed();
+  }
+
+  #leave(text: string): void {
+    const connection = this.#connection!;
+    this.#connection = null;
+    connection.finish(text);
+    this.#closed();
+  }
+
+  #closed(): void {
+    this.#state = { tag: 'closed' };
+    this.#site.closed(this);
+    this.#site.pump();
+  }
+
+  // --- carrying ---
+
+  #carryNext(): void {
+    const { config } = this.#carrier.relay;
+    const { connectionMessagesMax, connectionAgeMsMax } = this.#site.rules;
+    const messagesMax = Math.min(connectionMessagesMax, this.#capabilities.messagesMax ?? connectionMessagesMax); // RFC 9422 §4.1
+    const spent = this.#messages >= messagesMax || monotonicMs() - this.#openedMs > connectionAgeMsMax;
+    this.#state = { tag: 'idle' };
+    if (spent || this.#carrier.draining) return this.quit();
+    this.#connection!.setDeadline(config.connectionIdleSecondsMax);
+    const parcel = this.#site.next(this);
+    if (parcel !== null) this.#begin(parcel);
+  }
+
+  #begin(parcel: Parcel): void {
+    const { envelope } = parcel.message;
+    const most = this.#capabilities.recipientsMax ?? LIMITS.recipientsPerTransaction; // RFC 9422 §4.2
+    const recipients = parcel.recipients.length > most ? parcel.recipients.slice(0, most) : parcel.recipients;
+    const mail: client.Mail = {
+      sender: envelope.sender,
+      smtpUtf8: envelope.smtpUtf8,
+      eightBit: envelope.content.eightBit,
+      bytes: editedBytes(envelope.content.bytes, envelope.edits),
+      ...(envelope.ret === undefined ? {} : { ret: envelope.ret }),
+      ...(envelope.envid === undefined ? {} : { envid: envelope.envid }),
+      recipients: recipients.map((at) => envelope.recipients[at]!),
+    };
+    const part = recipients === parcel.recipients ? parcel : { ...parcel, recipients };
+    const startMs = monotonicMs();
+    const begun = client.beginTransaction(mail, {
+      capabilities: this.#capabilities,
+      lmtp: this.#target!.protocol === 'lmtp',
+      rsetFirst: this.#rsetFirst,
+      contentAtHand: parcel.message.content !== null,
+    });
+    if (parcel.recipients.length > most) this.#site.pushAgain({ ...parcel, recipients: parcel.recipients.slice(most) });
+    if (begun.tag === 'impossible') {
+      const outcomes = recipients.map(() => begun.outcome);
+      this.#carrier.settle(part, this.#site.key, outcomes, this.#peer(), startMs);
+      return this.#carryNext();
+    }
+    this.#rsetFirst = false;
+    this.#state = { tag: 'carrying', carriage: { parcel: part, rest: [], transaction: begun.transaction, startMs } };
+    const connection = this.#connection!;
+    connection.setDeadline(this.#carrier.relay.config.replySecondsMax);
+    if (!begun.withContent) {
+      connection.send(begun.text);
+      return;
+    }
+    connection.cork();
+    connection.send(begun.text);
+    const editor = new Editor(envelope.edits, envelope.content.bytes);
+    for (const view of editor.apply(parcel.message.content!)) connection.sendBytes(view);
+    for (const view of editor.end()) connection.sendBytes(view);
+    connection.uncork();
+  }
+
+  #carry(carriage: Carriage, step: client.TransactionStep): void {
+    const connection = this.#connection!;
+    const { config } = this.#carrier.relay;
+    switch (step.tag) {
+      case 'wait':
+        return connection.setDeadline(
+          client.awaitsFinal(carriage.transaction) ? config.finalReplySecondsMax : config.replySecondsMax,
+        );
+      case 'say':
+        connection.send(step.text);
+        return connection.setDeadline(config.replySecondsMax);
+      case 'content':
+        this.#stream(carriage, connection);
+        return;
+      case 'finished':
+        this.#messages++;
+        this.#rsetFirst = step.then === 'rset';
+        if (step.then === 'close') {
+          this.#leave('QUIT\r\n');
+          return this.#settle(carriage);
+        }
+        this.#settle(carriage);
+        return this.#carryNext();
+    }
+  }
+
+  /** The content by DATA. Reading from disk waits for the server's window, a chunk at a time. */
+  async #stream(carriage: Carriage, connection: Connection): Promise<void> {
+    const { relay } = this.#carrier;
+    const { message } = carriage.parcel;
+    const { edits, content } = message.envelope;
+    const editor = new Editor(edits, content.bytes);
+    const stuffer = content.dotted ? new DotStuffer() : null;
+    const end = endOfData(content.endsInCrlf);
+    if (message.content !== null) {
+      connection.cork();
+      for (const view of editor.apply(message.content)) sendContent(connection, view, stuffer);
+      for (const view of editor.end()) sendContent(connection, view, stuffer);
+      connection.send(end);
+      connection.uncork();
+    } else {
+      try {
+        for await (const chunk of relay.spool.read(message)) {
+          for (const view of editor.apply(chunk)) {
+            connection.setDeadline(relay.config.dataSecondsMax);
+            await sendContent(connection, view, stuffer);
+          }
+          if (connection !== this.#connection) return;
+        }
+      } catch (error) {
+        // Half a message must not look like a whole one: no end of data, the connection goes.
+        if (connection === this.#connection) this.#lost(`cannot read the message: ${(error as Error).message}`);
+        return;
+      }
+      for (const view of editor.end()) sendContent(connection, view, stuffer);
+      connection.send(end);
+    }
+    client.contentSent(carriage.transaction);
+    connection.setDeadline(relay.config.finalReplySecondsMax);
+  }
+
+  #settle({ parcel, transaction, startMs }: Carriage): void {
+    const outcomes = transaction.outcomes.map((outcome) => outcome!);
+    const again = parcel.recipients.filter((_, at) => outcomes[at]!.tag === 'again');
+    const tooOften = parcel.again >= LIMITS.againMax;
+    const counted = tooOften ? outcomes.map((each) => (each.tag === 'again' ? { ...each, tag: 'deferred' as const } : each)) : outcomes;
+    this.#carrier.settle(parcel, this.#site.key, counted, this.#peer(), startMs);
+    if (again.length > 0 && !tooOften) this.#site.pushAgain({ ...parcel, recipients: again, again: parcel.again + 1 });
+  }
+
+  #peer(): Peer {
+    const { host, address } = this.#target!;
+    return { host, address, tls: this.#connection?.secure?.getProtocol() ?? '' };
+  }
+}
+
+function sendContent(connection: Connection, view: Uint8Array, stuffer: DotStuffer | null): Promise<void> | undefined {
+  if (stuffer === null) return connection.sendBytes(view);
+  let behind: Promise<void> | undefined;
+  stuffer.split(view).forEach((each, at) => {
+    if (at > 0) connection.send('.');
+    if (each.length > 0) behind = connection.sendBytes(each);
+  });
+  return behind;
+}
+
+/** The system's words in ours. */
+const WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset by the server',
+  ETIMEDOUT: 'connection timed out',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+};
