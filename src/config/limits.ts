@@ -1,0 +1,84 @@
+/**
+ * Every limit that is not an option: `[value, why this value, what happens when it is reached]`, the unit in the name.
+ * Whoever adds a queue, a buffer or a wait adds its row here.
+ */
+const TABLE = {
+  // Sessions.
+  commandLineBytesMax: [
+    4096,
+    'RFC 5321 §4.5.3.1.4 has 512, each extension adds its parameters (SIZE, ENVID, ORCPT: 500 more each), and SMTPUTF8 paths are longer',
+    '500 5.5.2, the line is skipped to its end, and the session stays in step',
+  ],
+  lingerSeconds: [5, 'the last line reaches a client that reads at all', 'the connection is destroyed'],
+  rateWindowMs: [60_000, 'a stalled minute on a bad line is forgiven, a slow sender is not', 'the rate is judged anew'],
+  sweepMs: [
+    500,
+    'deadlines are of whole seconds; one timer for all connections of a shard',
+    'deadlines are late by so much',
+  ],
+  tlsHandshakeSeconds: [30, 'two round trips and a signature, on a bad line', 'the connection is destroyed'],
+
+  // Content.
+  contentInlineBytes: [
+    65_536,
+    'most mail is smaller and then costs one journal write; a session holds at most this and one read in memory',
+    'content streams into a file of its own',
+  ],
+
+  // Delivery.
+  crowdedSiteMs: [
+    5000,
+    'a site that takes our other connections but not this one has had enough of us',
+    'no new connection to it is opened for so long',
+  ],
+  bounceHeaderBytesMax: [
+    65_536,
+    'RFC 3464 returns headers so that a person sees what failed; more helps nobody',
+    'the returned header section is cut',
+  ],
+
+  // The gate.
+  listenBacklog: [
+    4096,
+    'a burst while main is busy for 0.1 s at 40,000 connects a second',
+    'the kernel drops the SYN, clients try again',
+  ],
+  refusedSocketsMax: [
+    256,
+    'refused clients that still read their 421; at 10 KB each',
+    'the next refused one gets its line and is destroyed at once',
+  ],
+  refusedLingerMs: [
+    2000,
+    'a round trip for the line, and the close of a client that reads it',
+    'the connection is destroyed',
+  ],
+  clientsTrackedMax: [
+    200_000,
+    'counters of clients at some 150 bytes: 30 MB; a client without sessions is forgotten after its minute',
+    'clients without sessions are forgotten early, oldest first',
+  ],
+  shardStartMsMin: [100, 'a shard that dies is run again at once', 'the wait doubles with each early death'],
+  shardStartMsMax: [30_000, 'a shard that cannot start must not fill the log', 'the wait grows no further'],
+  shardYoungMs: [10_000, 'a death before this age is one of a shard that cannot run', 'the next start waits longer'],
+  shardReadyMsMax: [600_000, 'a journal of several GB is replayed in a few minutes', 'the shard is started anew'],
+  reportMs: [50, 'closed sessions and log lines travel to main in batches', 'main knows them so much later'],
+  statusMs: [1000, 'gauges and the dashboard are as fresh as this', 'they are older'],
+
+  // Log lines.
+  logBatchBytes: [65_536, 'one message between threads for some 250 lines', 'the batch leaves before its time'],
+  logValueCharsMax: [500, 'values from the network must not blow up lines', 'the value is cut and ends in …'],
+  logBufferBytesMax: [
+    16_777_216,
+    'standard output that is not read',
+    'lines are dropped and counted (log_lines_dropped)',
+  ],
+} as const satisfies Record<string, readonly [value: number, why: string, then: string]>;
+
+export type LimitKey = keyof typeof TABLE;
+
+export const LIMIT_TABLE: Readonly<Record<LimitKey, readonly [value: number, why: string, then: string]>> = TABLE;
+
+export const LIMITS = Object.fromEntries(Object.entries(TABLE).map(([key, [value]]) => [key, value])) as {
+  readonly [Key in LimitKey]: number;
+};
