@@ -37,6 +37,18 @@ const TABLE = {
     'the returned header section is cut',
   ],
 
+  targetsPerConnectionMax: [10, 'hosts of a site that time out one after the other', 'the site counts as unreachable for now'],
+  recipientsPerTransaction: [
+    100,
+    'RFC 5321 §4.5.3.1.8: every server takes so many; who takes more says so (RFC 9422)',
+    'the rest goes in a further transaction',
+  ],
+  againMax: [
+    100,
+    'a parcel may go back to its site without counting as an attempt: split recipients, connections that died idle',
+    'it is deferred like any other',
+  ],
+
   // The gate.
   listenBacklog: [
     4096,

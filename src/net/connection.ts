@@ -35,6 +35,8 @@ export interface OpeningHandler extends ConnectionHandler {
   onConnect(): void;
 }
 
+const NOBODY: ConnectionHandler = { onBytes() {}, onDeadline() {}, onSlow() {}, onTls() {}, onClose() {} };
+
 export type TlsUpgrade =
   | { readonly role: 'server'; readonly context: tls.SecureContext }
   | { readonly role: 'client'; readonly options: tls.ConnectionOptions };
@@ -44,7 +46,7 @@ type Rate = { readonly bytesPerSecondMin: number; bytes: number; sinceMs: number
 export class Connection {
   #socket: net.Socket;
   readonly #deadlines: Deadlines;
-  readonly #handler: ConnectionHandler;
+  #handler: ConnectionHandler;
   #phase: 'open' | 'handshaking' | 'lingering' | 'closed' = 'open';
   #paused = false;
   #deadlineMs = Number.POSITIVE_INFINITY;
@@ -158,6 +160,12 @@ export class Connection {
     if (this.#phase === 'closed') return;
     this.#socket.destroy();
     this.#closed('destroyed', '');
+  }
+
+  /** Like `finish`, and the handler hears no more: its owner goes on with another connection. */
+  leave(text: string): void {
+    this.#handler = NOBODY;
+    this.finish(text);
   }
 
   /** For the sweep only. */

@@ -37,8 +37,6 @@ export interface Carrier {
 
 type Carriage = {
   readonly parcel: Parcel;
-  /** Recipients beyond the server's limit, for the next transaction. */
-  readonly rest: readonly number[];
   readonly transaction: client.Transaction;
   readonly startMs: number;
 };
@@ -161,7 +159,7 @@ export class DeliveryConnection implements OpeningHandler {
   #abandon(): void {
     const connection = this.#connection!;
     this.#connection = null;
-    connection.finish(connection.open ? 'QUIT\r\n' : '');
+    connection.leave(connection.open ? 'QUIT\r\n' : '');
     this.#nextTarget();
   }
 
@@ -231,7 +229,7 @@ export class DeliveryConnection implements OpeningHandler {
   #leave(text: string): void {
     const connection = this.#connection!;
     this.#connection = null;
-    connection.finish(text);
+    connection.leave(text);
     this.#closed();
   }
 
@@ -283,7 +281,7 @@ export class DeliveryConnection implements OpeningHandler {
       return this.#carryNext();
     }
     this.#rsetFirst = false;
-    this.#state = { tag: 'carrying', carriage: { parcel: part, rest: [], transaction: begun.transaction, startMs } };
+    this.#state = { tag: 'carrying', carriage: { parcel: part, transaction: begun.transaction, startMs } };
     const connection = this.#connection!;
     connection.setDeadline(this.#carrier.relay.config.replySecondsMax);
     if (!begun.withContent) {

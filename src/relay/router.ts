@@ -6,7 +6,8 @@
  * Answers at once where everything is written as an address, else as a promise: the usual message inward must not wait
  * for a turn of the event loop.
  */
-import type { Config, Route } from '../config/options.ts';
+import type { Config } from '../config/options.ts';
+import type { Route } from '../config/parsers.ts';
 import type { Dns } from '../net/dns.ts';
 import type { LocalDomains } from '../policy/recipient.ts';
 import { isLocal } from '../policy/recipient.ts';
