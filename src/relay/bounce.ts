@@ -87,7 +87,7 @@ async function readHeaders(spool: Spool, message: Stored): Promise<string> {
   const wanted = Math.min(message.envelope.content.headerBytes, LIMITS.bounceHeaderBytesMax);
   let text = '';
   for await (const chunk of spool.read(message)) {
-    text += chunk.latin1Slice(0, Math.min(chunk.length, wanted - text.length));
+    text += chunk.toString('latin1', 0, Math.min(chunk.length, wanted - text.length));
     if (text.length >= wanted) break;
   }
   return text;

@@ -123,7 +123,7 @@ export class DeliveryConnection implements OpeningHandler {
   #plan(): GreetingPlan {
     const { protocol, tls, credentials } = this.#target!;
     const policy = this.#withoutTls ? 'never' : tls;
-    return { hostname: this.#carrier.relay.config.hostname, protocol, tls: policy, credentials: this.#withoutTls ? null : credentials };
+    return { hostname: this.#carrier.relay.config.hostname, protocol, tls: policy, credentials: this.#withoutTls ? null : credentials ?? null };
   }
 
   #greet(step: GreetingStep): void {
@@ -166,7 +166,7 @@ export class DeliveryConnection implements OpeningHandler {
   // --- what the socket reports ---
 
   onBytes(chunk: Buffer): void {
-    this.#reader.push(chunk.latin1Slice(0, chunk.length));
+    this.#reader.push(chunk.toString('latin1'));
     const reader = this.#reader;
     for (let reply = reader.next(); reply !== null; reply = reader.next()) {
       this.#onReply(reply);

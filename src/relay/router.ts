@@ -22,7 +22,7 @@ export type Target = {
   readonly address: string;
   readonly port: number;
   readonly tls: Route['tls'];
-  readonly credentials: Route['credentials'] | null;
+  readonly credentials: Route['credentials'];
 };
 
 export type NextHop = {
@@ -69,7 +69,7 @@ export class Router {
     for (const host of found.hosts) {
       for (const address of host.addresses) {
         const { outsidePort: port, outsideTls: tls } = this.#settings;
-        targets.push({ protocol: 'smtp', host: host.name, address, port, tls, credentials: null });
+        targets.push({ protocol: 'smtp', host: host.name, address, port, tls, credentials: undefined });
       }
     }
     return { tag: 'hop', site: `mx ${found.site}`, side: 'outside', targets };
@@ -98,5 +98,5 @@ const siteOf = (side: string, routes: readonly Route[]): string =>
 
 function target(route: Route, address: string): Target {
   const { protocol, host, port, tls, credentials } = route;
-  return { protocol, host, address, port, tls, credentials: credentials ?? null };
+  return { protocol, host, address, port, tls, credentials };
 }

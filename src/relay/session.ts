@@ -204,7 +204,7 @@ export class InboundSession implements ConnectionHandler {
     this.#at = lf + 1;
     this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
     if (lf === start || rest[lf - 1] !== CR) this.#refuse('bareLf'); // RFC 5321 §2.3.8
-    else this.#obey(parseCommand(rest.latin1Slice(start, lf - 1)));
+    else this.#obey(parseCommand(rest.toString('latin1', start, lf - 1)));
     return true;
   }
 

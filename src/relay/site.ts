@@ -13,6 +13,7 @@ import { assert } from '../base/assert.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Failure } from '../smtp/client.ts';
+import type { Carrier } from './delivery.ts';
 import { DeliveryConnection } from './delivery.ts';
 import type { NextHop } from './router.ts';
 import type { Parcel } from './scheduler.ts';
@@ -29,7 +30,7 @@ export type SiteRules = {
 };
 
 /** What a site needs of the shard's outbound side. */
-export interface SiteOwner {
+export interface SiteOwner extends Carrier {
   readonly counts: SiteCounts;
   readonly rules: Readonly<Record<'inside' | 'outside', SiteRules>>;
   /** The parcel could not be sent to anybody: every recipient shares the failure. */

@@ -81,7 +81,7 @@ export const helloOf = (session: Session): Hello | null => session.hello;
 
 /** The open transaction, or null. */
 export function transactionOf({ state }: Session): Transaction | null {
-  return state.tag === 'new' || state.tag === 'ready' ? null : state.transaction;
+  return 'transaction' in state ? state.transaction : null;
 }
 
 /** Order and limits: the reply that refuses, or null. Changes nothing. */
