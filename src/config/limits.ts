@@ -37,7 +37,11 @@ const TABLE = {
     'the returned header section is cut',
   ],
 
-  targetsPerConnectionMax: [10, 'hosts of a site that time out one after the other', 'the site counts as unreachable for now'],
+  targetsPerConnectionMax: [
+    10,
+    'hosts of a site that time out one after the other',
+    'the site counts as unreachable for now',
+  ],
   recipientsPerTransaction: [
     100,
     'RFC 5321 §4.5.3.1.8: every server takes so many; who takes more says so (RFC 9422)',
