@@ -11,7 +11,10 @@ import { wallMs } from './clock.ts';
 
 const COUNTER_VALUES = 36 ** 4;
 
-export const newNode = (): string => randomInt(36 ** 6).toString(36).padStart(6, '0');
+export const newNode = (): string =>
+  randomInt(36 ** 6)
+    .toString(36)
+    .padStart(6, '0');
 
 export type NextId = () => string;
 

@@ -138,7 +138,9 @@ function statusOf({ enhanced, code, expired }: ReportedRecipient): string {
 
 /** RFC 3461 §4; what would break the field's line stays encoded. */
 const xtextDecoded = (text: string): string =>
-  text.replace(/\+([2-7][0-9A-F])/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)).replace('\x7f', '?'));
+  text.replace(/\+([2-7][0-9A-F])/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)).replace('\x7f', '?'),
+  );
 
 /** The header section without its empty line, cut after the last whole line; never empty lines within. */
 function wholeFields(headers: string): string {

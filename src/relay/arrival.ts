@@ -9,8 +9,8 @@
 import type { ContentFacts } from '../message/envelope.ts';
 import type { ContentToJudge } from '../policy/content.ts';
 import { applyCuts } from '../scanner/decode.ts';
-import { CUT_SLOTS, CUTS_MAX, FLAGS, INSERTS, MODE_BDAT, MODE_DATA, STATE, STATE_SLOTS } from '../scanner/scanner.ts';
 import type { Scanner } from '../scanner/scanner.ts';
+import { CUT_SLOTS, CUTS_MAX, FLAGS, INSERTS, MODE_BDAT, MODE_DATA, STATE, STATE_SLOTS } from '../scanner/scanner.ts';
 import type { Draft } from '../spool/spool.ts';
 
 /** Shared by all arrivals of a shard: it is written and read within one call. */

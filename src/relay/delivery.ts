@@ -45,7 +45,13 @@ type State =
   | { readonly tag: 'dialing' | 'greeting' | 'idle' | 'closed' }
   | { readonly tag: 'carrying'; readonly carriage: Carriage };
 
-const NO_ADDRESS: Failure = { permanent: false, code: 0, enhanced: '4.4.1', text: 'no address to connect to', stage: 'connect' };
+const NO_ADDRESS: Failure = {
+  permanent: false,
+  code: 0,
+  enhanced: '4.4.1',
+  text: 'no address to connect to',
+  stage: 'connect',
+};
 
 export class DeliveryConnection implements OpeningHandler {
   readonly #site: Site;
@@ -123,7 +129,12 @@ export class DeliveryConnection implements OpeningHandler {
   #plan(): GreetingPlan {
     const { protocol, tls, credentials } = this.#target!;
     const policy = this.#withoutTls ? 'never' : tls;
-    return { hostname: this.#carrier.relay.config.hostname, protocol, tls: policy, credentials: this.#withoutTls ? null : credentials ?? null };
+    return {
+      hostname: this.#carrier.relay.config.hostname,
+      protocol,
+      tls: policy,
+      credentials: this.#withoutTls ? null : (credentials ?? null),
+    };
   }
 
   #greet(step: GreetingStep): void {
@@ -215,7 +226,13 @@ export class DeliveryConnection implements OpeningHandler {
     this.#connection = null;
     connection?.destroy();
     if (tag === 'dialing' || tag === 'greeting') {
-      this.#failure = { permanent: false, code: 0, enhanced: tag === 'dialing' ? '4.4.1' : '4.4.2', text, stage: 'connect' };
+      this.#failure = {
+        permanent: false,
+        code: 0,
+        enhanced: tag === 'dialing' ? '4.4.1' : '4.4.2',
+        text,
+        stage: 'connect',
+      };
       if (this.#carrier.draining) this.#targetAt = this.#targets.length;
       this.#nextTarget();
     } else if (this.#state.tag === 'carrying') {
@@ -361,7 +378,9 @@ export class DeliveryConnection implements OpeningHandler {
     const outcomes = transaction.outcomes.map((outcome) => outcome!);
     const again = parcel.recipients.filter((_, at) => outcomes[at]!.tag === 'again');
     const tooOften = parcel.again >= LIMITS.againMax;
-    const counted = tooOften ? outcomes.map((each) => (each.tag === 'again' ? { ...each, tag: 'deferred' as const } : each)) : outcomes;
+    const counted = tooOften
+      ? outcomes.map((each) => (each.tag === 'again' ? { ...each, tag: 'deferred' as const } : each))
+      : outcomes;
     this.#carrier.settle(parcel, this.#site.key, counted, this.#peer(), startMs);
     if (again.length > 0 && !tooOften) this.#site.pushAgain({ ...parcel, recipients: again, again: parcel.again + 1 });
   }

@@ -3,9 +3,9 @@
  * what comes after (journal to their 250) is outbound.ts; who reads these three knows the way of a message.
  */
 import { monotonicMs, wallMs } from '../base/clock.ts';
-import type { Envelope, Recipient, Side } from '../message/envelope.ts';
-import { receivedField } from '../message/received.ts';
+import type { Envelope, Side } from '../message/envelope.ts';
 import type { Via } from '../message/received.ts';
+import { receivedField } from '../message/received.ts';
 import { judgeContent } from '../policy/content.ts';
 import type { ReplyKey } from '../smtp/replies.ts';
 import type { Transaction } from '../smtp/session.ts';
@@ -20,10 +20,17 @@ export type Origin = {
   readonly via: Via;
 };
 
-export type Acceptance = { readonly tag: 'accepted'; readonly id: string } | { readonly tag: 'refused'; readonly reply: ReplyKey };
+export type Acceptance =
+  | { readonly tag: 'accepted'; readonly id: string }
+  | { readonly tag: 'refused'; readonly reply: ReplyKey };
 
 /** Resolves when the message is on disk, or refused and gone. Never rejects for what the client or the disk did. */
-export async function acceptMessage(relay: Relay, origin: Origin, transaction: Transaction, arrival: Arrival): Promise<Acceptance> {
+export async function acceptMessage(
+  relay: Relay,
+  origin: Origin,
+  transaction: Transaction,
+  arrival: Arrival,
+): Promise<Acceptance> {
   const startMs = monotonicMs();
   const refusal = judgeContent(arrival.toJudge, relay.contentRules);
   if (refusal !== null) {
@@ -68,5 +75,3 @@ function sealEnvelope(relay: Relay, origin: Origin, transaction: Transaction, ar
     edits: [{ at: 0, drop: 0, insert: received }],
   };
 }
-
-export type { Recipient };

@@ -10,13 +10,12 @@
  */
 import { monotonicMs, wallMs } from '../base/clock.ts';
 import { randomFraction } from '../base/random.ts';
-import type { Side } from '../message/envelope.ts';
 import type { Failure, Outcome } from '../smtp/client.ts';
 import type { Change, Spool, Stored } from '../spool/spool.ts';
 import { SpoolFailure } from '../spool/spool.ts';
-import type { DeliveryConnection } from './delivery.ts';
-import { writeBounce } from './bounce.ts';
 import type { FailedRecipient } from './bounce.ts';
+import { writeBounce } from './bounce.ts';
+import type { DeliveryConnection } from './delivery.ts';
 import type { Relay } from './relay.ts';
 import { nextAttemptMs } from './retry.ts';
 import type { NextHop, NoHop, Router } from './router.ts';
@@ -176,7 +175,13 @@ export class Outbound implements SiteOwner {
   #settleAll(parcel: Parcel, site: string, failure: Failure): void {
     const { permanent, code, enhanced, text } = failure;
     const outcome: Outcome = { tag: permanent ? 'failed' : 'deferred', code, enhanced, text };
-    this.settle(parcel, site, parcel.recipients.map(() => outcome), NOBODY, monotonicMs());
+    this.settle(
+      parcel,
+      site,
+      parcel.recipients.map(() => outcome),
+      NOBODY,
+      monotonicMs(),
+    );
   }
 
   /** What became of a parcel's recipients, in its order. `again` is the connection's business and not seen here. */
@@ -202,7 +207,6 @@ export class Outbound implements SiteOwner {
           : nextAttemptMs(attempts, envelope.acceptedMs, nowMs, randomFraction(), this.relay.retryRules);
       if (nextMs === null) {
         failed.push({ recipient, outcome, expired: outcome.tag === 'deferred', host: peer.host });
-        changes.push({ recipient, state: { tag: 'failed' } });
       } else {
         const detail = describe(outcome);
         changes.push({ recipient, state: { tag: 'waiting', attempts, nextMs, detail } });
@@ -210,32 +214,50 @@ export class Outbound implements SiteOwner {
       }
     });
     this.relay.logAttempt(message, site, parcel.recipients, outcomes, peer, monotonicMs() - startMs);
-    if (changes.length > 0) this.#record(message, changes, failed);
+    if (changes.length > 0) this.#record(message, changes);
+    if (failed.length > 0) this.#bounce(message, failed);
     for (const [dueMs, recipients] of waiting) this.#scheduler.add({ message, recipients, again: 0 }, dueMs);
     if (waiting.size > 0) this.#spool.release(message);
   }
 
-  /** The bounce is durable before the failure is: a crash between them may bounce twice, but never in silence. */
-  async #record(message: Stored, changes: readonly Change[], failed: readonly FailedRecipient[]): Promise<void> {
+  async #record(message: Stored, changes: readonly Change[]): Promise<void> {
     try {
-      if (failed.length > 0) {
-        const bounce = await writeBounce(this.relay, message, failed);
-        if (bounce !== null) this.enqueue(bounce);
-      }
       await this.#spool.mark(message, changes);
     } catch (error) {
-      if (!(error instanceof SpoolFailure)) throw error;
-      if (error.reason === 'broken') this.relay.broken(error.message);
-      // Full: no room for the bounce. The failure is not recorded, so the recipient is tried, and bounced, later.
-      else this.#scheduler.add({ message, recipients: failed.map((each) => each.recipient), again: 0 }, wallMs() + 60_000);
+      this.#notRecorded(error);
     }
   }
+
+  /** The bounce is durable before the failure is: a crash between them may bounce twice, but never not at all. */
+  async #bounce(message: Stored, failed: readonly FailedRecipient[]): Promise<void> {
+    const recipients = failed.map((each) => each.recipient);
+    try {
+      const bounce = await writeBounce(this.relay, message, failed);
+      if (bounce !== null) this.enqueue(bounce);
+      await this.#spool.mark(
+        message,
+        recipients.map((recipient) => ({ recipient, state: { tag: 'failed' } })),
+      );
+    } catch (error) {
+      this.#notRecorded(error);
+      // No room for the bounce: the failure is not recorded, so the recipient is tried, and bounced, later.
+      this.#scheduler.add({ message, recipients, again: 0 }, wallMs() + BOUNCE_AGAIN_MS);
+    }
+  }
+
+  /** A mark that is lost means, after a restart, one more delivery (architecture §3.6). */
+  #notRecorded(error: unknown): void {
+    if (!(error instanceof SpoolFailure)) throw error;
+    if (error.reason === 'broken') this.relay.broken(error.message);
+  }
 }
+
+const BOUNCE_AGAIN_MS = 60_000;
 
 const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);
 
 /** One line for the journal, the log and the DSN. */
 export const describe = (outcome: Outcome): string =>
-  [outcome.code === 0 ? '' : outcome.code, outcome.enhanced ?? '', outcome.text].filter((part) => part !== '').join(' ');
-
-export type { Side };
+  [outcome.code === 0 ? '' : outcome.code, outcome.enhanced ?? '', outcome.text]
+    .filter((part) => part !== '')
+    .join(' ');

@@ -71,7 +71,8 @@ export class Relay {
   }
 
   #settingsOf(side: Side, startTls: boolean): Settings {
-    const { hostname, messageBytesMax, recipientsMax, badCommandsMax, unknownRecipientsMax, idleCommandsMax } = this.config;
+    const { hostname, messageBytesMax, recipientsMax, badCommandsMax, unknownRecipientsMax, idleCommandsMax } =
+      this.config;
     const messagesMax = this.config.sessionMessagesMax;
     return {
       side,
@@ -141,7 +142,13 @@ export class Relay {
   /** A refusal by policy, limit or grammar; `key` is stable. */
   refused(session: string, caller: Caller, key: ReplyKey): void {
     this.metrics.refused(key);
-    this.logger.log('refused', { session, side: caller.side, client: caller.address, code: REPLIES[key][0], reason: key });
+    this.logger.log('refused', {
+      session,
+      side: caller.side,
+      client: caller.address,
+      code: REPLIES[key][0],
+      reason: key,
+    });
   }
 
   logAccepted(origin: Origin, envelope: Envelope, ms: number): void {

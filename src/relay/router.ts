@@ -33,7 +33,12 @@ export type NextHop = {
   /** In the order in which they are tried; never empty. */
   readonly targets: readonly Target[];
 };
-export type NoHop = { readonly tag: 'none'; readonly permanent: boolean; readonly enhanced: string; readonly detail: string };
+export type NoHop = {
+  readonly tag: 'none';
+  readonly permanent: boolean;
+  readonly enhanced: string;
+  readonly detail: string;
+};
 
 export type RouterSettings = {
   readonly local: LocalDomains;
@@ -64,7 +69,8 @@ export class Router {
 
   async #mx(domain: string): Promise<NextHop | NoHop> {
     const found = await resolveHosts(this.#dns, domain, this.#settings.mx);
-    if (found.tag === 'failed') return { tag: 'none', permanent: found.permanent, enhanced: found.enhanced, detail: found.detail };
+    if (found.tag === 'failed')
+      return { tag: 'none', permanent: found.permanent, enhanced: found.enhanced, detail: found.detail };
     const targets: Target[] = [];
     for (const host of found.hosts) {
       for (const address of host.addresses) {

@@ -44,7 +44,9 @@ export class Scheduler {
     const last = Math.floor(nowMs / TICK_MS);
     if (last < this.#slotNext) return [];
     const jump = last - this.#slotNext > this.#slots.size;
-    const slots = jump ? [...this.#slots.keys()].filter((slot) => slot <= last).sort((a, b) => a - b) : this.#range(last);
+    const slots = jump
+      ? [...this.#slots.keys()].filter((slot) => slot <= last).sort((a, b) => a - b)
+      : this.#range(last);
     const parcels: Parcel[] = [];
     for (const slot of slots) {
       for (const parcel of this.#slots.get(slot) ?? []) parcels.push(parcel);

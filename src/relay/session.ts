@@ -73,7 +73,10 @@ export class InboundSession implements ConnectionHandler {
 
   /** Ends the session at the next moment that costs the client nothing; an open transaction may still finish. */
   drain(): void {
-    if (this.#mode === 'greeting' || (this.#mode === 'command' && !this.#held && smtp.transactionOf(this.#session) === null)) {
+    if (
+      this.#mode === 'greeting' ||
+      (this.#mode === 'command' && !this.#held && smtp.transactionOf(this.#session) === null)
+    ) {
       this.#end('shuttingDown');
     }
   }
@@ -202,8 +205,14 @@ export class InboundSession implements ConnectionHandler {
     if (lf === -1) return false;
     const start = this.#at;
     this.#at = lf + 1;
-    this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
-    if (lf === start || rest[lf - 1] !== CR) this.#refuse('bareLf'); // RFC 5321 §2.3.8
+    const { commandSecondsMax, sessionSecondsMax } = this.#relay.config;
+    this.#connection.setDeadline(commandSecondsMax);
+    if (sessionSecondsMax > 0 && this.#relay.deadlines.nowMs - this.#startedMs > sessionSecondsMax * 1000) {
+      this.#end('sessionTooLong');
+      return true;
+    }
+    if (lf === start || rest[lf - 1] !== CR)
+      this.#refuse('bareLf'); // RFC 5321 §2.3.8
     else this.#obey(parseCommand(rest.toString('latin1', start, lf - 1)));
     return true;
   }
@@ -251,8 +260,7 @@ export class InboundSession implements ConnectionHandler {
       this.#chunkLeft = bdatBytes;
       this.#afterSkip = answer.reply;
       this.#mode = 'skip';
-      this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
-      return;
+      return this.#expectContent();
     }
     this.#answer(answer, null);
   }
@@ -346,6 +354,7 @@ export class InboundSession implements ConnectionHandler {
     this.#mode = 'command';
     this.#out += this.#afterSkip;
     this.#afterSkip = '';
+    this.#connection.requireRate(0);
     this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
     return true;
   }

@@ -4,7 +4,7 @@
  */
 import type net from 'node:net';
 import { idSource } from '../base/ids.ts';
-import type { Config, Route } from '../config/options.ts';
+import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
 import { normaliseAddress } from '../net/addresses.ts';
@@ -146,5 +146,3 @@ function siteRules(config: Config): Outbound['rules'] {
   });
   return { inside: rulesFor(config.insideConnectionsMax), outside: rulesFor(config.siteConnectionsMax) };
 }
-
-export type { Route };
