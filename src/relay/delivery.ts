@@ -329,8 +329,8 @@ export class DeliveryConnection implements OpeningHandler {
         return;
       case 'finished':
         this.#messages++;
-        this.#rsetFirst = step.then === 'rset';
-        if (step.then === 'close') {
+        this.#rsetFirst = step.after === 'rset';
+        if (step.after === 'close') {
           this.#leave('QUIT\r\n');
           return this.#settle(carriage);
         }

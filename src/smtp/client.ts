@@ -75,7 +75,7 @@ export type TransactionStep =
   /** Stream the content as DATA wants it (RFC 5321 §4.5.2), with the end of data. */
   | { readonly tag: 'content' }
   /** All outcomes are there; what the connection is good for. */
-  | { readonly tag: 'finished'; readonly then: 'reusable' | 'rset' | 'close' };
+  | { readonly tag: 'finished'; readonly after: 'reusable' | 'rset' | 'close' };
 
 const WAIT: TransactionStep = { tag: 'wait' };
 
@@ -96,7 +96,8 @@ export function beginTransaction(mail: Mail, terms: Terms): Begun {
     accepted: 0,
   };
   const rset = rsetFirst ? 'RSET\r\n' : '';
-  if (!transaction.pipelined) return { tag: 'begun', transaction, text: rset || mailLine(transaction), withContent: false };
+  if (!transaction.pipelined)
+    return { tag: 'begun', transaction, text: rset || mailLine(transaction), withContent: false };
   let text = rset + mailLine(transaction);
   for (const recipient of mail.recipients) text += recipientLine(recipient, transaction);
   text += transaction.bdat ? `BDAT ${mail.bytes} LAST\r\n` : 'DATA\r\n';
@@ -148,7 +149,7 @@ function line(text: string): string {
 export function transactionReply(transaction: Transaction, reply: Reply): TransactionStep {
   if (reply.code === 421) {
     settle(transaction, outcomeOf(reply)); // RFC 5321 §3.8
-    return { tag: 'finished', then: 'close' };
+    return { tag: 'finished', after: 'close' };
   }
   switch (transaction.stage) {
     case 'rset':
@@ -164,7 +165,7 @@ export function transactionReply(transaction: Transaction, reply: Reply): Transa
     case 'final':
       return finalAnswered(transaction, reply);
     case 'drop':
-      return { tag: 'finished', then: 'rset' };
+      return { tag: 'finished', after: 'rset' };
   }
 }
 
@@ -172,7 +173,7 @@ function mailAnswered(transaction: Transaction, reply: Reply): TransactionStep {
   const { mail, pipelined } = transaction;
   const well = isWell(reply);
   if (!well) settle(transaction, outcomeOf(reply));
-  if (!pipelined && !well) return { tag: 'finished', then: 'reusable' };
+  if (!pipelined && !well) return { tag: 'finished', after: 'reusable' };
   transaction.stage = 'recipient';
   return pipelined ? WAIT : { tag: 'say', text: recipientLine(mail.recipients[0]!, transaction) };
 }
@@ -182,14 +183,17 @@ function recipientAnswered(transaction: Transaction, reply: Reply): TransactionS
   const at = transaction.at++;
   if (outcomes[at] === null) {
     if (isWell(reply)) transaction.accepted++;
-    else outcomes[at] = tooMany(reply) && transaction.accepted > 0 ? { ...outcomeOf(reply), tag: 'again' } : outcomeOf(reply);
+    else
+      outcomes[at] =
+        tooMany(reply) && transaction.accepted > 0 ? { ...outcomeOf(reply), tag: 'again' } : outcomeOf(reply);
   }
   const more = transaction.at < mail.recipients.length;
-  if (more) return pipelined ? WAIT : { tag: 'say', text: recipientLine(mail.recipients[transaction.at]!, transaction) };
+  if (more)
+    return pipelined ? WAIT : { tag: 'say', text: recipientLine(mail.recipients[transaction.at]!, transaction) };
   transaction.at = 0;
   transaction.stage = transaction.bdat ? 'final' : 'data';
   if (pipelined) return WAIT;
-  return transaction.accepted > 0 ? { tag: 'say', text: 'DATA\r\n' } : { tag: 'finished', then: 'rset' };
+  return transaction.accepted > 0 ? { tag: 'say', text: 'DATA\r\n' } : { tag: 'finished', after: 'rset' };
 }
 
 /** RFC 5321 §4.5.3.1.10: 452 means that the rest goes in another transaction; 552 was an older way to say so. */
@@ -206,24 +210,24 @@ function dataAnswered(transaction: Transaction, reply: Reply): TransactionStep {
     return { tag: 'say', text: '.\r\n' };
   }
   settle(transaction, outcomeOf(reply));
-  return { tag: 'finished', then: 'rset' };
+  return { tag: 'finished', after: 'rset' };
 }
 
 function finalAnswered(transaction: Transaction, reply: Reply): TransactionStep {
   const { outcomes, lmtp, bdat } = transaction;
   if (transaction.stage === 'content') {
     settle(transaction, outcomeOf(reply)); // an answer in mid-content: what follows would be taken for commands
-    return { tag: 'finished', then: 'close' };
+    return { tag: 'finished', after: 'close' };
   }
   const well = isWell(reply);
-  const then = bdat && (!well || transaction.accepted === 0) ? 'rset' : 'reusable'; // RFC 3030 §2
+  const after = bdat && (!well || transaction.accepted === 0) ? 'rset' : 'reusable'; // RFC 3030 §2
   const outcome = well ? { ...outcomeOf(reply), tag: 'delivered' as const } : outcomeOf(reply);
   if (!lmtp || transaction.accepted === 0) {
     settle(transaction, outcome);
-    return { tag: 'finished', then };
+    return { tag: 'finished', after };
   }
   outcomes[outcomes.indexOf(null)] = outcome; // RFC 2033 §4.2: in the order of the accepted RCPTs
-  return outcomes.includes(null) ? WAIT : { tag: 'finished', then };
+  return outcomes.includes(null) ? WAIT : { tag: 'finished', after };
 }
 
 /** The driver has handed the whole content, with its end, to the connection. */

@@ -72,5 +72,8 @@ export class ReplyReader {
 /** The server's words on one printable line, without the enhanced code: for logs, the journal and DSNs. */
 export function replyText(reply: Reply): string {
   const words = reply.lines.map((line) => line.replace(ENHANCED, '')).join(' ');
-  return words.replace(/[^\x20-\x7e]+/g, '?').trim().slice(0, 500);
+  return words
+    .replace(/[^\x20-\x7e]+/g, '?')
+    .trim()
+    .slice(0, 500);
 }
