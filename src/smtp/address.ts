@@ -1,9 +1,12 @@
 /**
  * Mailboxes and paths of RFC 5321 §4.1.2, with RFC 6531 §3.3 for internationalised ones: text in, value or null out.
  * Strict where parsers have disagreed to somebody's profit: the domain begins after the last @ that is not quoted, and
- * nobody splits an address again further in.
+ * nobody splits an address again further in. `%`, `!` and a quoted @ are parts of a local part, with no meaning here.
  */
-import ipaddr from 'ipaddr.js';
+import { parseDomain } from './domain.ts';
+import { isAscii, upperAscii, utf8Bytes } from './text.ts';
+
+export { isAscii };
 
 export type Mailbox = {
   /** As it is sent on: a dot-string, or quoted where it must be. */
@@ -12,109 +15,110 @@ export type Mailbox = {
   readonly domain: string;
 };
 
-/** RFC 5321 §4.5.3.1.1 to §4.5.3.1.3, octets. */
+/** RFC 5321 §4.5.3.1.1 and §4.5.3.1.3, octets. */
 const LOCAL_BYTES_MAX = 64;
-const DOMAIN_BYTES_MAX = 255;
 const PATH_BYTES_MAX = 256;
 
-/** The usual shape: nothing quoted, nothing international. Each part is checked again for its dots. */
-const PLAIN = /^<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64})@([A-Za-z0-9._-]{1,255})>/;
-const DOT_STRING = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}-]+)*$/u;
-const NOT_ASCII = /[^\x00-\x7f]/;
-/** Letters, digits, hyphens; underscores are tolerated, for they are in use. */
-const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const QUOTE = 0x22;
+const DOT = 0x2e;
+const LESS = 0x3c;
+const GREATER = 0x3e;
+const AT = 0x40;
+const BACKSLASH = 0x5c;
 
-export const isAscii = (text: string): boolean => !NOT_ASCII.test(text);
+/** RFC 5322 §3.2.3 */
+const ATEXT = new Uint8Array(128);
+for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~") {
+  ATEXT[char.charCodeAt(0)] = 1;
+}
 
 export const printMailbox = ({ local, domain }: Mailbox): string => (domain === '' ? local : `${local}@${domain}`);
 
-/** A path and where it ends; `mailbox` is null for `<>`. */
+/** A path, and the index after its `>`; `mailbox` is null for `<>`. */
 export type Path = { readonly mailbox: Mailbox | null; readonly end: number };
+
+const NULL_PATH: Path = { mailbox: null, end: 2 };
 
 /** Reads the path that begins with `<` at the start of `text`. Null: it is not one. */
 export function parsePath(text: string): Path | null {
-  const plain = PLAIN.exec(text);
-  if (plain !== null && plain[0].length <= PATH_BYTES_MAX) {
-    const domain = parseDomain(plain[2]!);
-    if (domain !== null && DOT_STRING.test(plain[1]!)) return { mailbox: { local: plain[1]!, domain }, end: plain[0].length };
-    return null;
-  }
-  if (text.startsWith('<>')) return { mailbox: null, end: 2 };
+  if (text.charCodeAt(0) !== LESS) return null;
+  const at = endOfDotString(text, 1);
+  // The usual shape, in one pass over its chars; whatever else it may be, it is neither quoted nor a source route.
+  if (at > 1 && text.charCodeAt(at) === AT) return parsePlain(text, at);
+  if (text.charCodeAt(1) === GREATER) return NULL_PATH;
   const end = closingBracket(text);
-  if (end === -1 || byteLength(text.slice(0, end)) > PATH_BYTES_MAX) return null;
-  const inner = afterSourceRoute(text.slice(1, end - 1));
-  if (inner === null) return null;
-  if (/^postmaster$/i.test(inner)) return { mailbox: { local: inner, domain: '' }, end };
-  const mailbox = parseMailbox(inner);
+  if (end === -1 || utf8Bytes(text.slice(0, end)) > PATH_BYTES_MAX) return null;
+  const inner = text.slice(1, end - 1);
+  if (upperAscii(inner) === 'POSTMASTER') return { mailbox: { local: inner, domain: '' }, end };
+  const address = afterSourceRoute(inner);
+  const mailbox = address === null ? null : parseMailbox(address);
   return mailbox === null ? null : { mailbox, end };
 }
 
+/** `at` is where the @ after a dot-string is. */
+function parsePlain(text: string, at: number): Path | null {
+  const close = text.indexOf('>', at);
+  if (close === -1 || close >= PATH_BYTES_MAX) return null;
+  const local = text.slice(1, at);
+  const domain = parseDomain(text.slice(at + 1, close));
+  if (domain === null || utf8Bytes(local) > LOCAL_BYTES_MAX) return null;
+  return utf8Bytes(text.slice(0, close + 1)) > PATH_BYTES_MAX ? null : { mailbox: { local, domain }, end: close + 1 };
+}
+
 /** `local@domain`, the domain a name or a literal. */
-export function parseMailbox(text: string): Mailbox | null {
-  const at = text.startsWith('"') ? endOfQuoted(text) : text.indexOf('@');
-  if (at < 1 || text[at] !== '@') return null;
-  const local = parseLocal(text.slice(0, at));
+function parseMailbox(text: string): Mailbox | null {
+  const quoted = text.charCodeAt(0) === QUOTE;
+  const at = quoted ? endOfQuoted(text, 0) : endOfDotString(text, 0);
+  if (at < 1 || text.charCodeAt(at) !== AT || utf8Bytes(text.slice(0, at)) > LOCAL_BYTES_MAX) return null;
+  const local = quoted ? leastQuoted(text.slice(1, at - 1)) : text.slice(0, at);
   const domain = parseDomain(text.slice(at + 1));
-  return local === null || domain === null ? null : { local, domain };
+  return domain === null ? null : { local, domain };
 }
 
-/** A domain name in lower-case A-labels, or an address literal; null where it is neither. */
-export function parseDomain(text: string): string | null {
-  if (text.startsWith('[')) return parseLiteral(text);
-  const name = (NOT_ASCII.test(text) ? toALabels(text) : text)?.toLowerCase();
-  if (name === undefined || name.length === 0 || name.length > DOMAIN_BYTES_MAX) return null;
-  return name.split('.').every((label) => LABEL.test(label)) ? name : null;
-}
-
-/** RFC 5321 §4.1.3; other tagged literals are not known. */
-function parseLiteral(text: string): string | null {
-  if (!text.endsWith(']')) return null;
-  const inner = text.slice(1, -1);
-  const v6 = /^IPv6:([0-9a-f:.]+)$/i.exec(inner);
-  if (v6 !== null) return ipaddr.IPv6.isValid(v6[1]!) ? `[IPv6:${v6[1]!.toLowerCase()}]` : null;
-  return ipaddr.IPv4.isValidFourPartDecimal(inner) ? `[${inner}]` : null;
-}
-
-/** RFC 5890 §2.3.2.1: U-labels and A-labels are equal, and we route by the latter. */
-function toALabels(text: string): string | undefined {
-  if (/[\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]/.test(text)) return undefined; // what URL would take for syntax
-  const url = URL.parse(`http://${text}/`);
-  return url === null || ipaddr.IPv4.isValid(url.hostname) ? undefined : url.hostname;
+/** The index after the dot-string (RFC 5321 §4.1.2) that starts at `from`, or -1: no atom there, or dots without atoms. */
+function endOfDotString(text: string, from: number): number {
+  let atom = false;
+  let at = from;
+  for (; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 127 || ATEXT[code] === 1) atom = true;
+    else if (code === DOT && atom) atom = false;
+    else break;
+  }
+  return atom ? at : -1;
 }
 
 /** The local part as it is sent on: quotes that are not needed go, as RFC 5321 §4.1.2 asks for. */
-function parseLocal(text: string): string | null {
-  if (byteLength(text) > LOCAL_BYTES_MAX) return null;
-  if (DOT_STRING.test(text)) return text;
-  if (!text.startsWith('"')) return null;
-  const body = text.slice(1, -1).replace(/\\(.)/gsu, '$1');
-  if (DOT_STRING.test(body)) return body;
-  return `"${body.replace(/[\\"]/g, '\\$&')}"`;
+function leastQuoted(body: string): string {
+  const plain = body.replace(/\\(.)/gsu, '$1');
+  if (endOfDotString(plain, 0) === plain.length) return plain;
+  return `"${plain.replace(/[\\"]/g, '\\$&')}"`;
 }
 
-/** The index after the closing quote of a Quoted-string at the start of `text`, or -1. */
-function endOfQuoted(text: string): number {
-  for (let at = 1; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x22) return at + 1;
-    if (code === 0x5c) at++;
-    const quoted = text.charCodeAt(at);
-    if (Number.isNaN(quoted) || quoted < 0x20 || quoted === 0x7f) return -1;
+/** The index after the closing quote of the Quoted-string that starts at `from`, or -1. */
+function endOfQuoted(text: string, from: number): number {
+  for (let at = from + 1; at < text.length; at++) {
+    let code = text.charCodeAt(at);
+    if (code === QUOTE) return at + 1;
+    if (code === BACKSLASH) {
+      code = text.charCodeAt(++at);
+      if (!(code <= 0x7e)) return -1; // ASCII alone is escaped, also by RFC 6531 §3.3; NaN is the end
+    }
+    if (code < 0x20 || code === 0x7f) return -1;
   }
   return -1;
 }
 
-/** The index after the `>` that closes the path, quotes respected, or -1. */
+/** The index after the `>` that closes the path at the start of `text`, quotes respected, or -1. */
 function closingBracket(text: string): number {
-  if (text[0] !== '<') return -1;
   for (let at = 1; at < text.length; at++) {
-    const char = text[at]!;
-    if (char === '>') return at + 1;
-    if (char === '<' || char === ' ') return -1;
-    if (char === '"') {
-      const length = endOfQuoted(text.slice(at));
-      if (length === -1) return -1;
-      at += length - 1;
+    const code = text.charCodeAt(at);
+    if (code === GREATER) return at + 1;
+    if (code === LESS || code <= 0x20) return -1;
+    if (code === QUOTE) {
+      const end = endOfQuoted(text, at);
+      if (end === -1) return -1;
+      at = end - 1;
     }
   }
   return -1;
@@ -122,12 +126,18 @@ function closingBracket(text: string): number {
 
 /** RFC 5321 §4.1.1.3, appendix C: `@one,@two:` is accepted and ignored. */
 function afterSourceRoute(text: string): string | null {
-  if (!text.startsWith('@')) return text;
-  const colon = text.indexOf(':');
+  if (text.charCodeAt(0) !== AT) return text;
+  // The colon of an IPv6 literal among the hops is not the one that ends them: that one is followed by the mailbox.
+  let colon = -1;
+  for (let at = 0, literal = false; at < text.length && colon === -1; at++) {
+    const char = text[at];
+    if (char === '[') literal = true;
+    else if (char === ']') literal = false;
+    else if (char === ':' && !literal) colon = at;
+  }
   if (colon === -1) return null;
   const hops = text.slice(0, colon).split(',');
-  return hops.every((hop) => hop.startsWith('@') && parseDomain(hop.slice(1)) !== null) ? text.slice(colon + 1) : null;
+  return hops.every((hop) => hop.charCodeAt(0) === AT && parseDomain(hop.slice(1)) !== null)
+    ? text.slice(colon + 1)
+    : null;
 }
-
-const encoder = new TextEncoder();
-const byteLength = (text: string): number => (isAscii(text) ? text.length : encoder.encode(text).length);

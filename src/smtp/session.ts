@@ -1,33 +1,38 @@
 /**
  * The server side of one SMTP session: what a command may do now, and what is answered. No socket, no disk, no clock.
  *
- *   new ──EHLO/HELO──► ready ──MAIL──► open ──RCPT*──► open ──DATA, BDAT──► (content, see relay/) ──► ready
- *    ▲                   ▲              │                                        │ 250, 4yz or 5yz alike
- *    └────STARTTLS───────┼──RSET, EHLO──┘◄───────────────────────────────────────┘
+ *   new ──EHLO, HELO──► ready ──MAIL──► open ──DATA──────────────────► content ──end of data──► ready
+ *    ▲                   ▲ │            │ ▲ └──BDAT──► chunks ──BDAT LAST, its octets read────► ready
+ *    └────STARTTLS───────┼─┘           RCPT              │ ▲
+ *                        │                               BDAT
+ *                        └─ RSET, EHLO, HELO, a refused BDAT, from open and chunks
  *
  * Each command goes through three steps: `refusal` (order and limits; nothing changes), the policy of the caller, then
- * `perform`, or `refuse` with the reply of who said no. So a refused command leaves the session as it was, but for the
- * counters of its budgets (RFC 5321 §4.1.4).
+ * `perform`, or `refuse` with the reply of who said no. So a refused command leaves the session as it was, but for its
+ * budgets (RFC 5321 §4.1.4). The exception is BDAT: part of the message is lost, so the transaction is (RFC 3030 §2).
+ *
+ * Costs: every call is O(1); a session without a transaction is two small objects, some 150 bytes.
  */
-import { assert, unreachable } from '../base/assert.ts';
+import { AssertionFailure, assert, unreachable } from '../base/assert.ts';
 import type { Recipient, Side } from '../message/envelope.ts';
-import { isAscii } from './address.ts';
-import type { Command } from './command.ts';
+import type { Command, MailCommand, RcptCommand } from './command.ts';
+import { ehloReply } from './ehlo.ts';
 import type { ReplyKey } from './replies.ts';
 import { REPLIES, replyLine } from './replies.ts';
 
+/** Never changed: the EHLO replies of a Settings are printed once. */
 export type Settings = {
   readonly side: Side;
   readonly hostname: string;
   readonly messageBytesMax: number;
   readonly recipientsMax: number;
-  /** Messages in one session. */
+  /** Transactions in one session (RFC 9422 §6.1). */
   readonly messagesMax: number;
   /** A certificate is there. */
   readonly startTls: boolean;
   readonly badCommandsMax: number;
   readonly unknownRecipientsMax: number;
-  /** Commands that do no work (RSET, NOOP, HELP, VRFY, EHLO) since the last message. */
+  /** Commands that do no work (RSET, NOOP, HELP, VRFY, EHLO, an empty BDAT) since the last message. */
   readonly idleCommandsMax: number;
 };
 
@@ -36,6 +41,7 @@ export type Hello = { readonly verb: 'HELO' | 'EHLO'; readonly client: string };
 export type Transaction = {
   readonly sender: string;
   readonly sizeBytes: number;
+  readonly body: '7BIT' | '8BITMIME' | null;
   readonly smtpUtf8: boolean;
   readonly ret?: 'full' | 'headers';
   readonly envid?: string;
@@ -50,7 +56,7 @@ type State =
   | { readonly tag: 'open'; readonly transaction: Open }
   /** Content by BDAT has begun: `bytes` of it, so far (RFC 3030 §2). */
   | { readonly tag: 'chunks'; readonly transaction: Open; readonly bytes: number }
-  /** Content is being read; no command is before its end. */
+  /** Content by DATA is being read; no command is before its end. */
   | { readonly tag: 'content'; readonly transaction: Open };
 
 /** Changed by this module only. */
@@ -58,10 +64,15 @@ export type Session = {
   state: State;
   hello: Hello | null;
   tls: boolean;
-  messages: number;
+  /** The last command was refused: what a pipelining client sent on its strength is no fault of its own (RFC 2920 §3.1). */
+  afterRefusal: boolean;
+  transactions: number;
   badCommands: number;
   unknownRecipients: number;
+  /** Since the last message: as Settings. */
   idleCommands: number;
+  /** Since the last message: 4yz, and what only follows from a refusal. One transaction's worth of them is forgiven. */
+  putOffs: number;
 };
 
 export type Action = 'none' | 'read-data' | 'read-bdat' | 'start-tls' | 'close';
@@ -72,7 +83,17 @@ const NEW: State = { tag: 'new' };
 const READY: State = { tag: 'ready' };
 
 export function newSession(): Session {
-  return { state: NEW, hello: null, tls: false, messages: 0, badCommands: 0, unknownRecipients: 0, idleCommands: 0 };
+  return {
+    state: NEW,
+    hello: null,
+    tls: false,
+    afterRefusal: false,
+    transactions: 0,
+    badCommands: 0,
+    unknownRecipients: 0,
+    idleCommands: 0,
+    putOffs: 0,
+  };
 }
 
 export const banner = (settings: Settings): string => replyLine('banner', settings.hostname);
@@ -90,69 +111,75 @@ export function refusal(session: Session, command: Command, settings: Settings):
   assert(state.tag !== 'content', 'no command is read within content');
   switch (command.verb) {
     case 'MAIL':
-      if (state.tag === 'new') return 'helloFirst';
-      if (state.tag !== 'ready') return 'nestedMail';
-      if (command.extended && session.hello?.verb === 'HELO') return 'unknownParameter'; // RFC 5321 §4.1.1.11
-      if (command.sizeBytes > settings.messageBytesMax) return 'tooLarge';
-      return session.messages >= settings.messagesMax ? 'tooManyMessages' : null;
+      return refusalOfMail(session, command, settings);
     case 'RCPT':
-      if (state.tag !== 'open') return state.tag === 'chunks' ? 'nestedMail' : sequence(state);
-      if (command.extended && session.hello?.verb === 'HELO') return 'unknownParameter';
-      if (!state.transaction.smtpUtf8 && !isAscii(command.recipient.address)) return 'needsSmtpUtf8';
-      return state.transaction.recipients.length >= settings.recipientsMax ? 'recipientsFull' : null;
+      return refusalOfRcpt(session, command, settings);
     case 'DATA':
-      if (state.tag === 'chunks') return 'dataAfterBdat';
-      if (state.tag !== 'open') return sequence(state);
+      if (state.tag === 'chunks') return 'chunksBegun'; // RFC 3030 §2
+      if (state.tag !== 'open') return outOfOrder(state);
       return state.transaction.recipients.length === 0 ? 'noRecipients' : null;
     case 'BDAT': {
-      if (state.tag !== 'open' && state.tag !== 'chunks') return sequence(state);
+      if (state.tag !== 'open' && state.tag !== 'chunks') return outOfOrder(state);
       if (state.transaction.recipients.length === 0) return 'recipientFirst';
-      const bytes = (state.tag === 'chunks' ? state.bytes : 0) + command.bytes;
-      return bytes > settings.messageBytesMax ? 'tooLarge' : null;
+      return bytesWith(state, command.bytes) > settings.messageBytesMax ? 'tooLarge' : null; // RFC 1870 §6.3
     }
     case 'STARTTLS':
       if (session.tls) return 'tlsAlready';
       if (!settings.startTls) return 'tlsUnavailable';
       return state.tag === 'open' || state.tag === 'chunks' ? 'nestedMail' : null;
     case 'EXPN':
-      return 'notImplemented'; // RFC 5321 §3.5.2 lets us
+      return 'notImplemented'; // RFC 5321 §3.5.2, §7.3 let us
     default:
-      return null;
+      return null; // any time (RFC 5321 §4.1.4)
   }
 }
 
-const sequence = (state: State): ReplyKey => (state.tag === 'new' ? 'helloFirst' : 'mailFirst');
+function refusalOfMail(session: Session, command: MailCommand, settings: Settings): ReplyKey | null {
+  if (session.state.tag === 'new') return 'helloFirst';
+  if (session.state.tag !== 'ready') return 'nestedMail';
+  if (command.extended && session.hello?.verb === 'HELO') return 'unknownParameter'; // RFC 5321 §4.1.1.11
+  if (command.sizeBytes > settings.messageBytesMax) return 'tooLarge'; // RFC 1870 §6.1
+  return session.transactions >= settings.messagesMax ? 'tooManyMessages' : null;
+}
+
+function refusalOfRcpt({ state, hello }: Session, command: RcptCommand, settings: Settings): ReplyKey | null {
+  if (state.tag === 'chunks') return 'chunksBegun';
+  if (state.tag !== 'open') return outOfOrder(state);
+  if (command.extended && hello?.verb === 'HELO') return 'unknownParameter';
+  if (command.international && !state.transaction.smtpUtf8) return 'recipientNeedsSmtpUtf8';
+  return state.transaction.recipients.length >= settings.recipientsMax ? 'recipientsFull' : null;
+}
+
+const outOfOrder = (state: State): ReplyKey => (state.tag === 'new' ? 'helloFirst' : 'mailFirst');
+
+const bytesWith = (state: State, bytes: number): number => (state.tag === 'chunks' ? state.bytes : 0) + bytes;
 
 /** Performs a command that nobody refuses. */
 export function perform(session: Session, command: Command, settings: Settings): Answer {
   const { state } = session;
+  session.afterRefusal = false;
   switch (command.verb) {
     case 'EHLO':
     case 'HELO':
       session.hello = { verb: command.verb, client: command.client };
       session.state = READY; // RFC 5321 §4.1.4: like RSET
-      return idle(session, settings, command.verb === 'EHLO' ? ehloReply(session, settings) : replyLine('hello', settings.hostname));
-    case 'MAIL': {
-      const { verb: _verb, body: _body, extended: _extended, ...kept } = command;
-      session.state = { tag: 'open', transaction: { ...kept, recipients: [] } };
-      return say('senderOk');
-    }
+      if (command.verb === 'HELO') return idle(session, settings, replyLine('hello', settings.hostname));
+      return idle(session, settings, ehloReply(settings, session.tls));
+    case 'MAIL':
+      assert(state.tag === 'ready', 'refusal() let MAIL pass');
+      session.state = { tag: 'open', transaction: opened(command) };
+      session.transactions++;
+      return SENDER_OK;
     case 'RCPT':
       assert(state.tag === 'open', 'refusal() let RCPT pass');
       state.transaction.recipients.push(command.recipient);
-      return say('recipientOk');
+      return RECIPIENT_OK;
     case 'DATA':
       assert(state.tag === 'open', 'refusal() let DATA pass');
       session.state = { tag: 'content', transaction: state.transaction };
       return { reply: replyLine('goAhead'), action: 'read-data' };
     case 'BDAT':
-      assert(state.tag === 'open' || state.tag === 'chunks', 'refusal() let BDAT pass');
-      session.state = {
-        tag: 'chunks',
-        transaction: state.transaction,
-        bytes: (state.tag === 'chunks' ? state.bytes : 0) + command.bytes,
-      };
-      return { reply: '', action: 'read-bdat' };
+      return performBdat(session, command.bytes, command.last, settings);
     case 'RSET':
       if (state.tag !== 'new') session.state = READY;
       return idle(session, settings, replyLine('ok'));
@@ -167,13 +194,37 @@ export function perform(session: Session, command: Command, settings: Settings):
     case 'QUIT':
       return { reply: replyLine('bye', settings.hostname), action: 'close' };
     case 'EXPN':
-      throw new Error('refusal() refuses EXPN');
+      throw new AssertionFailure('refusal() refuses EXPN');
     default:
       return unreachable(command);
   }
 }
 
 const say = (key: ReplyKey): Answer => ({ reply: replyLine(key), action: 'none' });
+const SENDER_OK = say('senderOk');
+const RECIPIENT_OK = say('recipientOk');
+
+function opened({ sender, sizeBytes, body, smtpUtf8, ret, envid }: MailCommand): Open {
+  return {
+    sender,
+    sizeBytes,
+    body,
+    smtpUtf8,
+    ...(ret === undefined ? {} : { ret }),
+    ...(envid === undefined ? {} : { envid }),
+    recipients: [],
+  };
+}
+
+function performBdat(session: Session, bytes: number, last: boolean, settings: Settings): Answer {
+  const { state } = session;
+  assert(state.tag === 'open' || state.tag === 'chunks', 'refusal() let BDAT pass');
+  session.state = { tag: 'chunks', transaction: state.transaction, bytes: bytesWith(state, bytes) };
+  const answer: Answer = { reply: '', action: 'read-bdat' };
+  if (bytes > 0 || last) return answer;
+  const warned = idle(session, settings, ''); // `BDAT 0` brings the message no further
+  return warned.action === 'close' ? warned : answer;
+}
 
 /** Commands without work have a budget, so that a session cannot be held open for nothing. */
 function idle(session: Session, settings: Settings, reply: string): Answer {
@@ -182,31 +233,44 @@ function idle(session: Session, settings: Settings, reply: string): Answer {
   return { reply: replyLine('tooManyIdle', settings.hostname), action: 'close' };
 }
 
+/** What a pipelining client gets for the rest of its group when MAIL, or each RCPT, has been refused. */
+const FOLLOWING: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['mailFirst', 'noRecipients', 'recipientFirst']);
+const ABOUT_RECIPIENTS: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['relayDenied', 'unknownRecipient']);
+
 /**
- * Somebody said no. Counts it; a spent budget ends the session with 421. A refused BDAT ends the transaction, for part
- * of the message is missing (RFC 3030 §2): pass it as `bdat`.
+ * Somebody said no: `refusal`, the parser, or policy. Counts it; a spent budget ends the session with 421. A refused
+ * BDAT ends the transaction, whether its line could be parsed or not: say so by `bdat`.
  */
 export function refuse(session: Session, key: ReplyKey, settings: Settings, bdat = false): Answer {
   if (bdat && session.state.tag !== 'new') session.state = READY;
-  const code = REPLIES[key][0];
+  const [code] = REPLIES[key];
   if (code === 421) return { reply: replyLine(key, settings.hostname), action: 'close' };
-  if (key === 'relayDenied') session.unknownRecipients++;
-  else if (code >= 500) session.badCommands++;
+  if (code < 500 || (session.afterRefusal && FOLLOWING.has(key))) session.putOffs++;
+  else if (ABOUT_RECIPIENTS.has(key)) session.unknownRecipients++;
+  else session.badCommands++;
+  session.afterRefusal = true;
   const spent =
-    session.badCommands > settings.badCommandsMax || session.unknownRecipients > settings.unknownRecipientsMax;
+    session.badCommands > settings.badCommandsMax ||
+    session.unknownRecipients > settings.unknownRecipientsMax ||
+    session.putOffs > settings.recipientsMax;
   if (!spent) return say(key);
   return { reply: replyLine(key) + replyLine('tooManyErrors', settings.hostname), action: 'close' };
 }
 
 /** A BDAT chunk that was not the last has been read. */
-export const bdatChunkDone = (bytes: number): Answer => ({ reply: replyLine('chunkOk', String(bytes)), action: 'none' });
+export const bdatChunkDone = (bytes: number): Answer => ({
+  reply: replyLine('chunkOk', String(bytes)),
+  action: 'none',
+});
 
 /** The content is over, well or not: so is the transaction, whatever the outcome (RFC 5321 §4.1.1.4). */
 export function endOfMessage(session: Session, key: ReplyKey, settings: Settings, id?: string): Answer {
+  assert(session.state.tag === 'content' || session.state.tag === 'chunks', 'a message ends that has begun');
   session.state = READY;
   if (key !== 'queued') return refuse(session, key, settings);
-  session.messages++;
+  session.afterRefusal = false;
   session.idleCommands = 0;
+  session.putOffs = 0;
   return { reply: replyLine('queued', id), action: 'none' };
 }
 
@@ -215,22 +279,5 @@ export function tlsStarted(session: Session): void {
   session.state = NEW;
   session.hello = null;
   session.tls = true;
-}
-
-/** RFC 5321 §4.1.1.1, the keywords as their RFCs give them. */
-function ehloReply(session: Session, settings: Settings): string {
-  const lines = [
-    settings.hostname,
-    'PIPELINING', // RFC 2920
-    `SIZE ${settings.messageBytesMax}`, // RFC 1870
-    '8BITMIME', // RFC 6152
-    'SMTPUTF8', // RFC 6531
-    'ENHANCEDSTATUSCODES', // RFC 2034
-    'CHUNKING', // RFC 3030
-    'DSN', // RFC 3461
-    `LIMITS RCPTMAX=${settings.recipientsMax} MAILMAX=${settings.messagesMax}`, // RFC 9422
-  ];
-  if (settings.startTls && !session.tls) lines.push('STARTTLS'); // RFC 3207
-  const last = REPLIES.hello[0];
-  return `${lines.map((line) => `${last}-${line}\r\n`).join('')}${last} HELP\r\n`;
+  session.afterRefusal = false;
 }
