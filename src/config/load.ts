@@ -124,7 +124,7 @@ function withTls(route: RouteText, sideTls: TlsPolicy): Route {
   return { ...route, tls: route.credentials === undefined ? (route.tls ?? sideTls) : 'require' };
 }
 
-/** The default gives way to the descriptor limit; a number that somebody wrote is kept, or it is a fault. */
+/** The default leaves room for all that a session may open; a number that somebody wrote is kept while the sockets fit. */
 function connectionsWithin(config: Config, environment: Environment, system: System) {
   const free = system.descriptorsMax - DESCRIPTORS_RESERVED - DESCRIPTORS_PER_SHARD * config.workers;
   const most = Math.floor(free / DESCRIPTORS_PER_SESSION);
@@ -133,10 +133,10 @@ function connectionsWithin(config: Config, environment: Environment, system: Sys
     const fault = `${variableOf('workers')}="${config.workers}": ${limit} leaves no connection; raise it (ulimit -n)`;
     return { max: 1, faults: [{ about: ['workers'] as OptionKey[], fault }] };
   }
-  if (config.connectionsMax <= most || !isSet(environment, 'connectionsMax'))
-    return { max: Math.min(config.connectionsMax, most), faults: [] };
+  if (!isSet(environment, 'connectionsMax')) return { max: Math.min(config.connectionsMax, most), faults: [] };
+  if (config.connectionsMax <= free) return { max: config.connectionsMax, faults: [] };
   const written = `${variableOf('connectionsMax')}="${config.connectionsMax}"`;
-  const fault = `${written}: ${limit} allows ${most}; write ${most} at most, or raise the limit (ulimit -n)`;
+  const fault = `${written}: ${limit} allows ${free}, and ${most} with all that a session may open; write less, or raise it (ulimit -n)`;
   return { max: most, faults: [{ about: ['workers', 'connectionsMax'] as OptionKey[], fault }] };
 }
 

@@ -1,0 +1,56 @@
+/**
+ * Every event that Postern logs: its level, and what it says. `session` joins the lines of a session, `id` those of a
+ * message (it is in our 250 and in Received, too), `shard` those of a shard.
+ */
+export const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60 } as const;
+export type Level = keyof typeof LEVELS;
+
+export const EVENTS = {
+  // The process.
+  starting: ['info', 'the configuration as it is in force, without secrets'],
+  ready: ['info', 'connections are accepted, at these addresses'],
+  stopping: ['info', 'a signal asked for the end: no new connection, open transactions finish'],
+  stopped: ['info', 'all shards have closed their journals, or the time for it was over'],
+  fatal: ['fatal', 'a defect of ours, or a port that cannot be had: the process ends'],
+  'listener-failed': [
+    'error',
+    'accepting failed for lack of descriptors or memory; it goes on with the next connection',
+  ],
+  'tls-loaded': ['info', 'certificates for STARTTLS, at start and after SIGHUP'],
+  'tls-refused': ['error', 'SIGHUP: the new files have faults; the old ones stay'],
+  'log-dropped': ['warn', 'so many lines were dropped, since standard output was not read in time'],
+
+  // Shards.
+  'shard-ready': ['info', 'its journal is replayed, and it takes connections'],
+  'shard-died': ['error', 'its sessions are closed; it is run again after a wait'],
+  'shard-broken': [
+    'error',
+    'its journal failed; it takes no mail until Postern is started anew, and goes on delivering',
+  ],
+  scanner: ['info', 'the scanner in use, and why'],
+
+  // Sessions.
+  'connection-refused': ['info', 'the gate sent its last line and closed'],
+  session: ['info', 'a session has ended: what it brought, how it ended'],
+  refused: ['info', 'a reply of class 4 or 5, by its key'],
+  accepted: ['info', 'a message is durable, and its 250 is on its way'],
+
+  // Delivery.
+  delivery: ['info', 'one attempt, and what became of its recipients'],
+  bounce: ['info', 'a delivery status notification was queued'],
+  'bounce-dropped': ['info', 'nobody to tell: the failed message had the null sender'],
+
+  // The spool.
+  'spool-recovered': ['info', 'the journal is replayed'],
+  'spool-torn-tail': [
+    'warn',
+    'the journal ended in the middle of a record, as a crash leaves it; no promise was in it',
+  ],
+  'spool-corrupt': ['fatal', 'a damaged record with good ones behind it'],
+  'spool-adopted': ['info', 'the journal of a shard that is no more was taken over'],
+  'spool-stray': ['warn', 'a file that no record refers to was removed'],
+  'spool-full': ['error', 'the disk is full: 452 until there is room'],
+  'spool-broken': ['error', 'a write or sync failed, and the journal is closed for good'],
+} as const satisfies Record<string, readonly [level: Level, meaning: string]>;
+
+export type EventName = keyof typeof EVENTS;

@@ -1,0 +1,71 @@
+/** The page that Prometheus reads (text format 0.0.4), by prom-client from the rows of metrics.ts. */
+import { AggregatorRegistry } from 'prom-client';
+import type { MetricId, MetricsMemory } from './metrics.ts';
+import { METRICS, type Metric, readMetric, refusalTotals } from './metrics.ts';
+
+export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+const PREFIX = 'postern_';
+
+type Sample = {
+  readonly value: number;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly metricName?: string;
+};
+type Family = {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly aggregator: 'sum';
+  readonly values: Sample[];
+};
+
+/** prom-client sums what has equal names and labels over the rows, as it does for the processes of a cluster. */
+export async function renderMetrics(memory: MetricsMemory): Promise<string> {
+  const rows = Array.from({ length: memory.shards + 1 }, (_, row) => familiesOf(memory, row));
+  rows.push([refusals(memory)]);
+  return await AggregatorRegistry.aggregate(rows).metrics();
+}
+
+function familiesOf(memory: MetricsMemory, row: number): Family[] {
+  const families = new Map<string, Family>();
+  const isMain = row === memory.shards;
+  for (const id of Object.keys(METRICS) as MetricId[]) {
+    const metric: Metric = METRICS[id];
+    if (isMain && metric.perShard === true) continue;
+    const name = metric.name.startsWith('process_') ? metric.name : PREFIX + metric.name;
+    let family = families.get(name);
+    if (family === undefined) {
+      family = { name, help: metric.help, type: metric.kind, aggregator: 'sum', values: [] };
+      families.set(name, family);
+    }
+    const labels = { ...metric.labels, ...(metric.perShard === true ? { shard: String(row) } : {}) };
+    family.values.push(...samples(metric, name, labels, readMetric(memory, row, id)));
+  }
+  return [...families.values()];
+}
+
+function samples(metric: Metric, name: string, labels: Sample['labels'], slots: readonly number[]): readonly Sample[] {
+  if (metric.kind !== 'histogram') return [{ value: slots[0]!, labels }];
+  const bounds = [...(metric.buckets ?? []).map(String), '+Inf'];
+  let count = 0;
+  const buckets = bounds.map((le, at): Sample => {
+    count += slots[at]!;
+    return { value: count, labels: { ...labels, le }, metricName: `${name}_bucket` };
+  });
+  const sum = slots[bounds.length]!;
+  return [
+    ...buckets,
+    { value: sum, labels, metricName: `${name}_sum` },
+    { value: count, labels, metricName: `${name}_count` },
+  ];
+}
+
+/** Reasons come and go with what happens; a class is the first digit of the reply. */
+function refusals(memory: MetricsMemory): Family {
+  const values = refusalTotals(memory).map(({ reason, code, count }) => ({
+    value: count,
+    labels: { class: code < 500 ? '4yz' : '5yz', reason },
+  }));
+  const help = 'Replies of class 4 and 5, by their key in the reply table';
+  return { name: `${PREFIX}refusals_total`, help, type: 'counter', aggregator: 'sum', values };
+}
