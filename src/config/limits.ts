@@ -53,6 +53,50 @@ const TABLE = {
     'it is deferred like any other',
   ],
 
+  // DNS.
+  dnsConcurrentMax: [
+    200,
+    'look-ups under way, a socket each: at 5 ms against a resolver nearby 40,000 a second, at 20 s for dead domains 10',
+    'further ones wait',
+  ],
+  dnsWaitingMax: [
+    10_000,
+    'look-ups waiting for a slot, some 300 bytes each: 3 MB',
+    'the look-up fails (limit), and the mail is deferred with 4.4.3',
+  ],
+  dnsRecordsMax: [
+    100,
+    'no sane set of MXes, addresses or texts has more, and each costs work further in',
+    'the look-up fails (limit)',
+  ],
+  dnsTextBytesMax: [
+    16_384,
+    'TXT of one name: SPF beside the verification strings of dozens of services is some 8 KB',
+    'the look-up fails (limit)',
+  ],
+  dnsAliasesMax: [8, 'CNAMEs in a row; resolvers themselves give up between 8 and 16', 'the look-up fails (loop)'],
+  dnsCacheEntriesMax: [20_000, 'answers kept by a shard; at 500 bytes 10 MB', 'the least recently used one goes'],
+  dnsCacheBytesMax: [
+    16_777_216,
+    'the same bound for those who answer with 64 KiB each',
+    'the least recently used ones go',
+  ],
+  dnsTtlSecondsMin: [1, 'a TTL of zero must not cost a look-up per recipient of a burst', 'kept this long at least'],
+  dnsTtlSecondsMax: [86_400, 'RFC 8767 §4 has a week; a day bounds what a wrong record can do', 'kept no longer'],
+  dnsNegativeTtlSecondsMax: [3600, 'RFC 2308 §5 has one to three hours', 'kept no longer'],
+  dnsFailureSeconds: [5, 'RFC 9520 §3.2: at least 1 s; below any retry of ours', 'looked up anew'],
+  dnsServerShunnedMs: [
+    60_000,
+    'a resolver that was silent costs each look-up its first wait',
+    'the first of the list is tried first again',
+  ],
+  mxHostsMax: [
+    20,
+    'hosts of a domain: two look-ups each, and nobody tries more',
+    'the ones preferred least are ignored',
+  ],
+  mxAddressesMax: [4, 'addresses of a host, two of each family: the next host is as good', 'the rest are ignored'],
+
   // The gate.
   listenBacklog: [
     4096,
