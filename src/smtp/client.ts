@@ -6,15 +6,23 @@
  *   said one by one, where it does not:           MAIL ► RCPT ► … ► DATA
  *   replies, always in this order:          [RSET] MAIL  RCPT…  DATA  [final]   or   [RSET] MAIL  RCPT…  [final] (BDAT)
  *
+ *   rset ─► mail ─► recipient ─► data ─354─► content ─(contentSent)─► final ─► finished
+ *                    └ each ┘     │ 354, and nobody is left ─► drop ─► finished      (LMTP: a final for each accepted)
+ *
  * `stage` names the reply that is awaited. A refused MAIL or RCPT does not stop what is already under way: the replies
- * to it are read and dropped (RFC 2920 §3.1).
+ * to it are read and dropped (RFC 2920 §3.1). A reply of a kind that its command cannot have means that client and
+ * server are out of step; then the connection is closed before it does harm, and nothing is taken for delivered.
+ *
+ * It runs once for each message and connection, so a transaction is one record that is changed in place, and a step is
+ * one of a few constants wherever it carries nothing.
  */
-import { assert } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import type { Recipient } from '../message/envelope.ts';
-import { isAscii } from './address.ts';
 import type { Capabilities } from './capabilities.ts';
+import { utf8Octets } from './octets.ts';
 import type { Reply } from './reply_reader.ts';
 import { replyText } from './reply_reader.ts';
+import { isAscii } from './text.ts';
 
 /** `again`: to be sent soon, on this site, without counting as an attempt. */
 export type Outcome = {
@@ -22,9 +30,11 @@ export type Outcome = {
   /** The server's code, or 0 where it did not speak. */
   readonly code: number;
   readonly enhanced: string;
+  /** One printable line of at most 500 chars. */
   readonly text: string;
 };
 
+/** All strings are text, not octets. */
 export type Mail = {
   /** '' is the null sender. */
   readonly sender: string;
@@ -34,6 +44,7 @@ export type Mail = {
   readonly bytes: number;
   readonly ret?: 'full' | 'headers';
   readonly envid?: string;
+  /** At least one. */
   readonly recipients: readonly Recipient[];
 };
 
@@ -44,6 +55,8 @@ export type Terms = {
   readonly rsetFirst: boolean;
   /** The content is small and at hand: with CHUNKING it can go with the commands. */
   readonly contentAtHand: boolean;
+  /** The connection has carried a message before, so a 421 may speak of its age. Absent: as `rsetFirst`. */
+  readonly reused?: boolean;
 };
 
 type Stage = 'rset' | 'mail' | 'recipient' | 'data' | 'content' | 'final' | 'drop';
@@ -52,6 +65,7 @@ type Stage = 'rset' | 'mail' | 'recipient' | 'data' | 'content' | 'final' | 'dro
 export type Transaction = {
   readonly mail: Mail;
   readonly lmtp: boolean;
+  readonly reused: boolean;
   readonly pipelined: boolean;
   readonly bdat: boolean;
   readonly parameters: string;
@@ -61,6 +75,7 @@ export type Transaction = {
   readonly outcomes: (Outcome | null)[];
   /** The next recipient to be answered: at RCPT, and once more at an LMTP server's end. */
   at: number;
+  /** Recipients that the server has taken. */
   accepted: number;
 };
 
@@ -69,6 +84,7 @@ export type Begun =
   /** Send `text`, and the content right behind it if `withContent`. */
   | { readonly tag: 'begun'; readonly transaction: Transaction; readonly text: string; readonly withContent: boolean };
 
+/** `text` is octets, one char per byte. */
 export type TransactionStep =
   | { readonly tag: 'wait' }
   | { readonly tag: 'say'; readonly text: string }
@@ -78,14 +94,24 @@ export type TransactionStep =
   | { readonly tag: 'finished'; readonly after: 'reusable' | 'rset' | 'close' };
 
 const WAIT: TransactionStep = { tag: 'wait' };
+const CONTENT: TransactionStep = { tag: 'content' };
+const SAY_DATA: TransactionStep = { tag: 'say', text: 'DATA\r\n' };
+const SAY_DOT: TransactionStep = { tag: 'say', text: '.\r\n' };
+const REUSABLE: TransactionStep = { tag: 'finished', after: 'reusable' };
+const NEEDS_RSET: TransactionStep = { tag: 'finished', after: 'rset' };
+const CLOSE: TransactionStep = { tag: 'finished', after: 'close' };
+
+// --- what is said ---
 
 export function beginTransaction(mail: Mail, terms: Terms): Begun {
   const { capabilities, lmtp, rsetFirst } = terms;
+  assert(mail.recipients.length > 0, 'mail has a recipient');
   const refusal = impossible(mail, capabilities);
   if (refusal !== null) return { tag: 'impossible', outcome: refusal };
   const transaction: Transaction = {
     mail,
     lmtp,
+    reused: terms.reused ?? rsetFirst,
     pipelined: capabilities.pipelining,
     bdat: capabilities.pipelining && capabilities.chunking && terms.contentAtHand,
     parameters: mailParameters(mail, capabilities),
@@ -96,12 +122,12 @@ export function beginTransaction(mail: Mail, terms: Terms): Begun {
     accepted: 0,
   };
   const rset = rsetFirst ? 'RSET\r\n' : '';
-  if (!transaction.pipelined)
-    return { tag: 'begun', transaction, text: rset || mailLine(transaction), withContent: false };
+  const { pipelined, bdat } = transaction;
+  if (!pipelined) return { tag: 'begun', transaction, text: rset || mailLine(transaction), withContent: false };
   let text = rset + mailLine(transaction);
   for (const recipient of mail.recipients) text += recipientLine(recipient, transaction);
-  text += transaction.bdat ? `BDAT ${mail.bytes} LAST\r\n` : 'DATA\r\n';
-  return { tag: 'begun', transaction, text, withContent: transaction.bdat };
+  text += bdat ? `BDAT ${mail.bytes} LAST\r\n` : 'DATA\r\n';
+  return { tag: 'begun', transaction, text, withContent: bdat };
 }
 
 /** What this server can never take, known without asking it. */
@@ -110,47 +136,67 @@ function impossible(mail: Mail, { smtpUtf8, sizeBytesMax }: Capabilities): Outco
     // RFC 6531 §3.2: the message must not go to a server that does not offer the extension.
     return { tag: 'failed', code: 0, enhanced: '5.6.7', text: 'the next server does not take internationalized mail' };
   }
-  if (sizeBytesMax !== null && mail.bytes > sizeBytesMax) {
+  if (sizeBytesMax !== null && sizeBytesMax > 0 && mail.bytes > sizeBytesMax) {
     const text = `the message has ${mail.bytes} bytes, the next server takes ${sizeBytesMax}`;
     return { tag: 'failed', code: 0, enhanced: '5.3.4', text }; // RFC 1870 §6.2
   }
   return null;
 }
 
+/** A client that asked for SMTPUTF8 and then sent nothing but ASCII is no reason to ask for it (RFC 6531 §3.6). */
 const needsSmtpUtf8 = (mail: Mail): boolean =>
   mail.smtpUtf8 && (mail.eightBit || !isAscii(mail.sender) || mail.recipients.some(({ address }) => !isAscii(address)));
 
+/** 8-bit content goes as it is to a server that offers no 8BITMIME: nearly all of those take it, and none can be asked. */
 function mailParameters(mail: Mail, capabilities: Capabilities): string {
   let text = '';
   if (capabilities.sizeBytesMax !== null) text += ` SIZE=${mail.bytes}`;
   if (mail.eightBit && capabilities.eightBitMime) text += ' BODY=8BITMIME';
   if (needsSmtpUtf8(mail)) text += ' SMTPUTF8';
   if (capabilities.dsn && mail.ret !== undefined) text += mail.ret === 'full' ? ' RET=FULL' : ' RET=HDRS';
-  if (capabilities.dsn && mail.envid !== undefined) text += ` ENVID=${mail.envid}`;
+  if (capabilities.dsn && mail.envid !== undefined) text += ` ENVID=${word(mail.envid)}`;
   return text;
 }
 
-const mailLine = ({ mail, parameters }: Transaction): string => line(`MAIL FROM:<${mail.sender}>${parameters}`);
+const mailLine = ({ mail, parameters }: Transaction): string =>
+  `MAIL FROM:<${path(mail.sender, mail.smtpUtf8)}>${parameters}\r\n`;
 
-function recipientLine({ address, notify, orcpt }: Recipient, { dsn }: Transaction): string {
-  let text = `RCPT TO:<${address}>`;
+function recipientLine({ address, notify, orcpt }: Recipient, { mail, dsn }: Transaction): string {
+  let text = `RCPT TO:<${path(address, mail.smtpUtf8)}>`;
   if (dsn && notify !== undefined) text += ` NOTIFY=${(notify === 'never' ? notify : notify.join(',')).toUpperCase()}`;
-  if (dsn && orcpt !== undefined) text += ` ORCPT=${orcpt}`;
-  return line(text);
-}
-
-/** The other half of the check that the parser made: nothing in the journal can become a second command. */
-function line(text: string): string {
-  assert(!/[\r\n\0]/.test(text), 'a command is one line');
+  if (dsn && orcpt !== undefined) text += ` ORCPT=${word(asXtext(orcpt))}`;
   return `${text}\r\n`;
 }
 
+/** No blank and no bracket outside quotes, no control anywhere; any quoted local part is before the last unquoted @. */
+const PATH = /^(?:[^\x00-\x20"<>\\\x7f]*|"(?:[^\x00-\x1f"\\\x7f]|\\[^\x00-\x1f\x7f])*"@[^\x00-\x20"<>\\\x7f]+)$/;
+const WORD = /^[\x21-\x7e]+$/;
+
+/** The other half of the check that the parser made: nothing in the journal can become a second command or parameter. */
+function path(address: string, smtpUtf8: boolean): string {
+  assert(PATH.test(address), 'an address stays between its brackets');
+  if (isAscii(address)) return address;
+  assert(smtpUtf8, 'an internationalized address came with SMTPUTF8');
+  return utf8Octets(address);
+}
+
+function word(text: string): string {
+  assert(WORD.test(text), 'a parameter is one word');
+  return text;
+}
+
+/** RFC 6533 §3: in this form an internationalized address passes servers with SMTPUTF8 and without. */
+const asXtext = (orcpt: string): string =>
+  isAscii(orcpt)
+    ? orcpt
+    : orcpt.replace(/[^\x00-\x7f]/gu, (char) => `\\x{${char.codePointAt(0)!.toString(16).toUpperCase()}}`);
+
+// --- what is answered ---
+
 /** The next step after a reply. */
 export function transactionReply(transaction: Transaction, reply: Reply): TransactionStep {
-  if (reply.code === 421) {
-    settle(transaction, outcomeOf(reply)); // RFC 5321 §3.8
-    return { tag: 'finished', after: 'close' };
-  }
+  if (reply.code === 421) return hungUp(transaction, reply);
+  if (isAstray(transaction.stage, reply.code)) return outOfStep(transaction, reply);
   switch (transaction.stage) {
     case 'rset':
       transaction.stage = 'mail';
@@ -162,18 +208,49 @@ export function transactionReply(transaction: Transaction, reply: Reply): Transa
     case 'data':
       return dataAnswered(transaction, reply);
     case 'content':
+      settle(transaction, outcomeOf(reply)); // an answer in mid-content: what follows would be taken for commands
+      return CLOSE;
     case 'final':
       return finalAnswered(transaction, reply);
     case 'drop':
-      return { tag: 'finished', after: 'rset' };
+      return NEEDS_RSET;
+    default:
+      return unreachable(transaction.stage);
   }
+}
+
+/**
+ * RFC 5321 §3.8: the server leaves. One that has carried a message before, and has taken nobody of this one, has merely
+ * had enough of this connection.
+ */
+function hungUp(transaction: Transaction, reply: Reply): TransactionStep {
+  const outcome = outcomeOf(reply);
+  const untouched = transaction.accepted === 0 && !contentEnded(transaction);
+  settle(transaction, transaction.reused && untouched ? { ...outcome, tag: 'again' } : outcome);
+  return CLOSE;
+}
+
+/** RFC 5321 §4.3.2: 354 answers DATA, and nothing but DATA; a 2yz means success of anything but DATA. */
+function isAstray(stage: Stage, code: number): boolean {
+  if (stage === 'data') return code < 400 && code !== 354;
+  if (stage === 'content') return code < 400;
+  if (stage === 'rset') return code >= 300; // RFC 5321 §4.1.1.5: it cannot be refused, and who does may still have our last mail open
+  return code >= 300 && code < 400;
+}
+
+function outOfStep(transaction: Transaction, reply: Reply): TransactionStep {
+  const { stage, reused } = transaction;
+  const text = `unexpected reply (${stage}): ${reply.code} ${replyText(reply)}`.slice(0, 500);
+  const tag = stage === 'rset' && reused ? 'again' : 'deferred';
+  settle(transaction, { tag, code: reply.code, enhanced: '4.5.0', text }); // RFC 3463 §3.6: protocol status
+  return CLOSE;
 }
 
 function mailAnswered(transaction: Transaction, reply: Reply): TransactionStep {
   const { mail, pipelined } = transaction;
   const well = isWell(reply);
   if (!well) settle(transaction, outcomeOf(reply));
-  if (!pipelined && !well) return { tag: 'finished', after: 'reusable' };
+  if (!pipelined && !well) return REUSABLE;
   transaction.stage = 'recipient';
   return pipelined ? WAIT : { tag: 'say', text: recipientLine(mail.recipients[0]!, transaction) };
 }
@@ -181,54 +258,59 @@ function mailAnswered(transaction: Transaction, reply: Reply): TransactionStep {
 function recipientAnswered(transaction: Transaction, reply: Reply): TransactionStep {
   const { mail, pipelined, outcomes } = transaction;
   const at = transaction.at++;
-  if (outcomes[at] === null) {
-    if (isWell(reply)) transaction.accepted++;
-    else
-      outcomes[at] =
-        tooMany(reply) && transaction.accepted > 0 ? { ...outcomeOf(reply), tag: 'again' } : outcomeOf(reply);
-  }
+  if (outcomes[at] !== null) {
+    // MAIL was refused. Who takes a recipient all the same has another transaction open: it must not get its end of data.
+    if (isWell(reply)) return CLOSE;
+  } else if (isWell(reply)) transaction.accepted++;
+  else outcomes[at] = recipientRefused(transaction, reply);
   const more = transaction.at < mail.recipients.length;
   if (more)
     return pipelined ? WAIT : { tag: 'say', text: recipientLine(mail.recipients[transaction.at]!, transaction) };
-  transaction.at = 0;
+  transaction.at = firstNull(outcomes, 0);
   transaction.stage = transaction.bdat ? 'final' : 'data';
   if (pipelined) return WAIT;
-  return transaction.accepted > 0 ? { tag: 'say', text: 'DATA\r\n' } : { tag: 'finished', after: 'rset' };
+  return transaction.accepted > 0 ? SAY_DATA : NEEDS_RSET;
+}
+
+function recipientRefused(transaction: Transaction, reply: Reply): Outcome {
+  const outcome = outcomeOf(reply);
+  // Without an accepted one there would be no end to it.
+  return transaction.accepted > 0 && isTooMany(reply) ? { ...outcome, tag: 'again' } : outcome;
 }
 
 /** RFC 5321 §4.5.3.1.10: 452 means that the rest goes in another transaction; 552 was an older way to say so. */
-const tooMany = ({ code, enhanced }: Reply): boolean =>
-  (code === 452 && (enhanced === '4.5.3' || enhanced === '')) || (code === 552 && enhanced === '5.5.3');
+const isTooMany = ({ code, enhanced }: Reply): boolean =>
+  (code === 452 && (enhanced === '4.5.3' || enhanced === '')) ||
+  (code === 552 && (enhanced === '5.5.3' || enhanced === ''));
 
 function dataAnswered(transaction: Transaction, reply: Reply): TransactionStep {
+  if (reply.code === 354 && transaction.accepted > 0) {
+    transaction.stage = 'content';
+    return CONTENT;
+  }
   if (reply.code === 354) {
-    if (transaction.accepted > 0) {
-      transaction.stage = 'content';
-      return { tag: 'content' };
-    }
     transaction.stage = 'drop'; // RFC 2920 §3.1: nobody is left, and the server waits for a message
-    return { tag: 'say', text: '.\r\n' };
+    return SAY_DOT;
   }
   settle(transaction, outcomeOf(reply));
-  return { tag: 'finished', after: 'rset' };
+  return NEEDS_RSET;
 }
 
 function finalAnswered(transaction: Transaction, reply: Reply): TransactionStep {
-  const { outcomes, lmtp, bdat } = transaction;
-  if (transaction.stage === 'content') {
-    settle(transaction, outcomeOf(reply)); // an answer in mid-content: what follows would be taken for commands
-    return { tag: 'finished', after: 'close' };
-  }
+  const { outcomes, lmtp, bdat, accepted } = transaction;
   const well = isWell(reply);
-  const after = bdat && (!well || transaction.accepted === 0) ? 'rset' : 'reusable'; // RFC 3030 §2
+  const finished = bdat && (!well || accepted === 0) ? NEEDS_RSET : REUSABLE; // RFC 3030 §2
   const outcome = well ? { ...outcomeOf(reply), tag: 'delivered' as const } : outcomeOf(reply);
-  if (!lmtp || transaction.accepted === 0) {
+  if (!lmtp || accepted === 0) {
     settle(transaction, outcome);
-    return { tag: 'finished', after };
+    return finished;
   }
-  outcomes[outcomes.indexOf(null)] = outcome; // RFC 2033 §4.2: in the order of the accepted RCPTs
-  return outcomes.includes(null) ? WAIT : { tag: 'finished', after };
+  outcomes[transaction.at] = outcome; // RFC 2033 §4.2: in the order of the accepted RCPTs
+  transaction.at = firstNull(outcomes, transaction.at + 1);
+  return transaction.at < outcomes.length ? WAIT : finished;
 }
+
+// --- what is not answered ---
 
 /** The driver has handed the whole content, with its end, to the connection. */
 export function contentSent(transaction: Transaction): void {
@@ -236,27 +318,41 @@ export function contentSent(transaction: Transaction): void {
 }
 
 /**
- * The connection is gone, or out of step. A reused one that dies before MAIL is answered was closed by the server in
- * the meantime: `again`. Later the message may even have arrived, and is sent once more all the same (RFC 5321 §6.1:
- * at worst a duplicate).
+ * The connection is gone, or out of step. A reused one that dies before the end of data has merely come to its end:
+ * `again`. Later the message may even have arrived; it is sent once more all the same, for a duplicate is the lesser evil
+ * (RFC 5321 §4.5.3.2.6, §6.1).
  */
 export function transactionLost(transaction: Transaction, reused: boolean, text: string): void {
-  const unheard = transaction.stage === 'rset' || transaction.stage === 'mail';
-  settle(transaction, { tag: reused && unheard ? 'again' : 'deferred', code: 0, enhanced: '4.4.2', text });
+  const tag = reused && !contentEnded(transaction) ? 'again' : 'deferred';
+  settle(transaction, { tag, code: 0, enhanced: '4.4.2', text });
 }
+
+/**
+ * The server may have the whole message. With BDAT it is all said at once, but a server that had not even answered the
+ * first command was most likely gone before it came.
+ */
+const contentEnded = ({ stage, bdat }: Transaction): boolean =>
+  bdat ? stage !== 'rset' && stage !== 'mail' : stage === 'final';
 
 /** Which wait of RFC 5321 §4.5.3.2 is running. */
 export const awaitsFinal = ({ stage }: Transaction): boolean => stage === 'final';
 
+/** Whoever has no outcome yet gets this one. */
 function settle(transaction: Transaction, outcome: Outcome): void {
   const { outcomes } = transaction;
   for (let at = 0; at < outcomes.length; at++) outcomes[at] ??= outcome;
   transaction.accepted = 0;
 }
 
-const isWell = ({ code }: Reply): boolean => code >= 200 && code < 300;
+function firstNull(outcomes: readonly (Outcome | null)[], from: number): number {
+  let at = from;
+  while (at < outcomes.length && outcomes[at] !== null) at++;
+  return at;
+}
 
-/** A reply that refuses; one that makes no sense here (3yz) is taken for a passing fault. */
+const isWell = ({ code }: Reply): boolean => code < 300;
+
+/** A reply that refuses, or, with its tag replaced, any other. */
 function outcomeOf(reply: Reply): Outcome {
   const { code, enhanced } = reply;
   return { tag: code >= 500 ? 'failed' : 'deferred', code, enhanced, text: replyText(reply) };

@@ -5,11 +5,16 @@
 const LF = 10;
 const DOT = 46;
 
+/** One for each message. */
 export class DotStuffer {
   #atLineStart = true;
 
-  /** The chunk as views, a new one starting at each dot that is to be doubled: send a dot before every view but the first. */
+  /**
+   * The chunk as views, a new one starting at each dot that is to be doubled: send a dot before every view but the
+   * first. The first may be empty; of an empty chunk there is none.
+   */
   split(chunk: Uint8Array): Uint8Array[] {
+    if (chunk.length === 0) return [];
     const views: Uint8Array[] = [];
     let start = 0;
     if (this.#atLineStart && chunk[0] === DOT) views.push(chunk.subarray(0, 0));
@@ -18,8 +23,8 @@ export class DotStuffer {
       views.push(chunk.subarray(start, lf + 1));
       start = lf + 1;
     }
-    views.push(chunk.subarray(start));
-    if (chunk.length > 0) this.#atLineStart = chunk[chunk.length - 1] === LF;
+    views.push(start === 0 ? chunk : chunk.subarray(start));
+    this.#atLineStart = chunk[chunk.length - 1] === LF;
     return views;
   }
 }
