@@ -53,7 +53,7 @@ function isHostName(name: string): boolean {
   return label > 0 && last !== HYPHEN && !digitsOnly;
 }
 
-/** RFC 5321 §4.1.3. Tagged literals other than IPv6 are not known. */
+/** RFC 5321 §4.1.3, IPv6 as RFC 5952 §4 has it. Tagged literals other than IPv6 are not known. */
 function parseLiteral(text: string): string | null {
   if (!text.endsWith(']')) return null;
   const inner = text.slice(1, -1);

@@ -1,0 +1,77 @@
+/**
+ * The RFCs that Postern follows, and those that one might expect and does not find. The code cites them where it
+ * enforces them (`RFC 5321 §4.5.2`); a citation of one that is not listed here fails test/tidy.
+ *
+ * `yes`: all that concerns a relay. `partly`: the note says what. `no`: the note says what happens instead.
+ */
+export type Support = 'yes' | 'partly' | 'no';
+
+export type Rfc = readonly [support: Support, title: string, note: string];
+
+export const RFCS: Readonly<Record<number, Rfc>> = {
+  // The session and the envelope.
+  5321: ['yes', 'Simple Mail Transfer Protocol', 'VRFY is 252, EXPN 502; source routes are accepted and ignored'],
+  1870: ['yes', 'SIZE', ''],
+  1985: ['no', 'ETRN', '502'],
+  2033: ['partly', 'LMTP', 'as a client towards inside servers; LHLO from clients is refused'],
+  2034: ['yes', 'ENHANCEDSTATUSCODES', ''],
+  2554: ['partly', 'AUTH', 'as RFC 4954, which replaced it; servers that list mechanisms in its way are understood'],
+  2852: ['no', 'DELIVERBY', 'not offered: 555'],
+  2920: ['yes', 'PIPELINING', ''],
+  3030: ['partly', 'CHUNKING and BINARYMIME', 'CHUNKING; BINARYMIME is not offered'],
+  3207: ['yes', 'STARTTLS', 'opportunistic towards MXes, unless configured'],
+  3461: [
+    'partly',
+    'DSN',
+    'parameters are parsed, kept and passed on; DSNs of success, delay and relaying are not written',
+  ],
+  3885: ['no', 'MTRK', 'not offered: 555'],
+  4616: ['yes', 'SASL PLAIN', 'as a client of a smart host'],
+  4865: ['no', 'FUTURERELEASE', 'not offered: 555'],
+  4954: ['partly', 'AUTH', 'as a client of a smart host, PLAIN and LOGIN; never offered to clients'],
+  6152: ['yes', '8BITMIME', '8-bit content goes as it is to a server without it, so that signatures survive'],
+  6531: ['yes', 'SMTPUTF8', ''],
+  6710: ['no', 'MT-PRIORITY', 'not offered: 555'],
+  7504: ['partly', 'SMTP 521 and 556', 'read as any 5yz; not sent'],
+  7505: ['yes', 'Null MX', ''],
+  8314: ['no', 'Cleartext considered obsolete', 'it speaks of submission and access, which are not here'],
+  8689: ['no', 'REQUIRETLS', 'not offered: 555'],
+  9422: ['partly', 'LIMITS', 'RCPTMAX and MAILMAX, said and obeyed; RCPTDOMAINMAX is neither'],
+
+  // Status codes and notifications.
+  3462: ['yes', 'multipart/report', 'as RFC 6522, which replaced it'],
+  3463: ['yes', 'Enhanced status codes', ''],
+  3464: ['partly', 'Delivery status notifications', 'action failed; other actions are not reported'],
+  3834: ['yes', 'Automatic responses', 'for our notifications'],
+  5248: ['yes', 'Registry of enhanced status codes', ''],
+  6522: ['yes', 'multipart/report', ''],
+  6533: ['partly', 'Internationalized DSN', 'utf-8 addresses and global media types, for action failed'],
+
+  // Content.
+  3848: ['yes', 'Transmission types', 'in our Received fields'],
+  5322: ['partly', 'Internet message format', 'what a relay writes (Received, DSNs) and counts; content is not mended'],
+  6532: ['yes', 'Internationalized headers', 'passed on as they are'],
+
+  // Names and addresses.
+  1035: ['partly', 'Domain names', 'lengths of names; queries go to a resolver'],
+  1122: ['partly', 'Requirements for hosts', 'how a connection with unread octets is closed'],
+  3629: ['yes', 'UTF-8', ''],
+  3696: ['yes', 'Checking names', 'a last label is not all digits'],
+  3986: ['partly', 'URI', 'routes are written as URLs'],
+  4291: ['yes', 'IPv6 addresses', ''],
+  5452: ['yes', 'DNS answers against forgery', 'random ids and ports'],
+  5890: ['yes', 'IDNA: definitions', ''],
+  5891: ['partly', 'IDNA: protocol', 'by the mapping of the URL standard (UTS 46), which takes a few names more'],
+  5952: ['yes', 'IPv6 text', 'address literals are sent on in this form'],
+
+  // Trust: none of this is done yet; mail is neither judged nor marked by it.
+  5782: ['no', 'DNS lists', ''],
+  6376: ['no', 'DKIM', ''],
+  7208: ['no', 'SPF', ''],
+  7435: ['yes', 'Opportunistic security', 'TLS where it is offered, clear text rather than none'],
+  7489: ['no', 'DMARC', ''],
+  7672: ['no', 'DANE for SMTP', 'opportunistic TLS only'],
+  8461: ['no', 'MTA-STS', 'opportunistic TLS only'],
+  8601: ['no', 'Authentication-Results', ''],
+  8617: ['no', 'ARC', ''],
+};
