@@ -57,12 +57,11 @@ export function parsePath(text: string): Path | null {
 
 /** `at` is where the @ after a dot-string is. */
 function parsePlain(text: string, at: number): Path | null {
-  const close = text.indexOf('>', at);
-  if (close === -1 || close >= PATH_BYTES_MAX) return null;
+  const end = text.indexOf('>', at) + 1;
+  if (end === 0 || utf8Bytes(text.slice(0, end)) > PATH_BYTES_MAX) return null;
   const local = text.slice(1, at);
-  const domain = parseDomain(text.slice(at + 1, close));
-  if (domain === null || utf8Bytes(local) > LOCAL_BYTES_MAX) return null;
-  return utf8Bytes(text.slice(0, close + 1)) > PATH_BYTES_MAX ? null : { mailbox: { local, domain }, end: close + 1 };
+  const domain = parseDomain(text.slice(at + 1, end - 1));
+  return domain === null || utf8Bytes(local) > LOCAL_BYTES_MAX ? null : { mailbox: { local, domain }, end };
 }
 
 /** `local@domain`, the domain a name or a literal. */
@@ -114,7 +113,6 @@ function closingBracket(text: string): number {
   for (let at = 1; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === GREATER) return at + 1;
-    if (code === LESS || code <= 0x20) return -1;
     if (code === QUOTE) {
       const end = endOfQuoted(text, at);
       if (end === -1) return -1;
