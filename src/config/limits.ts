@@ -121,9 +121,13 @@ const TABLE = {
   shardStartMsMin: [100, 'a shard that dies is run again at once', 'the wait doubles with each early death'],
   shardStartMsMax: [30_000, 'a shard that cannot start must not fill the log', 'the wait grows no further'],
   shardYoungMs: [10_000, 'a death before this age is one of a shard that cannot run', 'the next start waits longer'],
-  shardReadyMsMax: [600_000, 'a journal of several GB is replayed in a few minutes', 'the shard is started anew'],
+  startMsMax: [600_000, 'journals of several GB are replayed in a few minutes', 'the start fails'],
+  shutdownGraceMs: [2000, 'a shard that has cut its sessions still closes its journal', 'its thread is ended'],
   reportMs: [50, 'closed sessions and log lines travel to main in batches', 'main knows them so much later'],
   statusMs: [1000, 'gauges and the dashboard are as fresh as this', 'they are older'],
+
+  adminConnectionsMax: [64, 'a few dashboards and Prometheus', 'further ones are closed'],
+  adminRequestMsMax: [10_000, 'requests are one line and some headers', '408, and the connection is closed'],
 
   // Log lines.
   logBatchBytes: [65_536, 'one message between threads for some 250 lines', 'the batch leaves before its time'],

@@ -1,0 +1,143 @@
+/**
+ * What becomes of a connection before a shard has it, one decision a step:
+ *
+ *   accept ─► whose side? ─► stopping? ─► admission (total, client, rate) ─► least loaded shard
+ *               │ stranger on an inside listener      │ no                     │ none ready
+ *               └─────────────────► one last line, and the connection is closed ◄┘
+ *
+ * Nothing is read from the socket here: one that has begun to read cannot be transferred.
+ */
+import type { Socket } from 'node:net';
+import { monotonicMs } from '../base/clock.ts';
+import { LIMITS } from '../config/limits.ts';
+import type { Config } from '../config/options.ts';
+import type { Side } from '../message/envelope.ts';
+import { clientKey, NetworkSet, normaliseAddress } from '../net/addresses.ts';
+import { REPLIES, replyLine } from '../smtp/replies.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { CounterId, Metrics } from '../telemetry/metrics.ts';
+import { Admission } from './admission.ts';
+import type { Listening } from './listeners.ts';
+import { Listeners } from './listeners.ts';
+import { Refusals } from './refusal.ts';
+import type { Visitor } from './supervisor.ts';
+
+/** Keys of the reply table. */
+type GateReply =
+  | 'insideOnly'
+  | 'shuttingDown'
+  | 'tooManyConnections'
+  | 'tooManyFromClient'
+  | 'tooFastFromClient'
+  | 'noShard'
+  | 'shardBroken';
+
+const COUNTED = {
+  insideOnly: 'network',
+  shuttingDown: 'stopping',
+  tooManyConnections: 'total',
+  tooManyFromClient: 'client',
+  tooFastFromClient: 'rate',
+  noShard: 'shard',
+  shardBroken: 'shard',
+} as const satisfies Record<GateReply, string>;
+
+/** What the gate needs of the supervisor. */
+export interface Dispatcher {
+  dispatch(visitor: Visitor): boolean;
+  /** A shard is on its way; else all of them are broken. */
+  readonly recovering: boolean;
+}
+
+export type GateSettings = {
+  readonly config: Config;
+  readonly dispatcher: Dispatcher;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+};
+
+export class Gate {
+  readonly #config: Config;
+  readonly #dispatcher: Dispatcher;
+  readonly #metrics: Metrics;
+  readonly #logger: Logger;
+  readonly #admission: Admission;
+  readonly #insideNetworks: NetworkSet;
+  readonly #refusals = new Refusals();
+  readonly #listeners: Listeners;
+  #stopping = false;
+
+  constructor({ config, dispatcher, metrics, logger }: GateSettings) {
+    this.#config = config;
+    this.#dispatcher = dispatcher;
+    this.#metrics = metrics;
+    this.#logger = logger;
+    this.#admission = new Admission({ ...config, clientsTrackedMax: LIMITS.clientsTrackedMax });
+    this.#insideNetworks = new NetworkSet(config.insideNetworks);
+    this.#listeners = new Listeners(
+      (socket, side, local) => this.#accept(socket, side, local),
+      (local, detail) => logger.log('listener-failed', { local, detail }),
+    );
+  }
+
+  get clients(): number {
+    return this.#admission.clients;
+  }
+
+  /** Rejects with StartFailure. */
+  listen(): Promise<Listening> {
+    const { outsideListen: outside, insideListen: inside } = this.#config;
+    return this.#listeners.listen({ outside, inside });
+  }
+
+  sessionEnded(key: string): void {
+    this.#admission.release(key, monotonicMs());
+  }
+
+  /** No address is held any more; who was accepted in this very moment is told so. */
+  stop(): void {
+    this.#stopping = true;
+    this.#listeners.close();
+  }
+
+  /** Ends what still lingers. */
+  close(): void {
+    this.#refusals.destroy();
+  }
+
+  #accept(socket: Socket, door: Side, local: string): void {
+    const address = normaliseAddress(socket.remoteAddress ?? '');
+    if (address === '') {
+      socket.destroy(); // it has gone already
+      return;
+    }
+    const key = clientKey(address);
+    const refusal = this.#place(socket, door, local, address, key);
+    if (refusal === null) return;
+    this.#metrics.count(counterOf(door, refusal));
+    const reason: string = refusal;
+    this.#logger.log('connection-refused', { side: door, client: address, code: REPLIES[refusal][0], reason });
+    this.#refusals.refuse(socket, replyLine(refusal, this.#config.hostname));
+  }
+
+  /** Null: a shard has it. */
+  #place(socket: Socket, door: Side, local: string, address: string, key: string): GateReply | null {
+    const isInside = this.#insideNetworks.contains(address);
+    if (door === 'inside' && !isInside) return 'insideOnly';
+    const side = door === 'inside' || (isInside && this.#config.insideOnOutside) ? 'inside' : 'outside';
+    if (this.#stopping) return 'shuttingDown';
+    const refusal = this.#admission.admit(key, monotonicMs());
+    if (refusal !== null) return refusal;
+    if (!this.#dispatcher.dispatch({ socket, side, local, clientKey: key })) {
+      this.#admission.release(key, monotonicMs());
+      return this.#dispatcher.recovering ? 'noShard' : 'shardBroken';
+    }
+    this.#metrics.count(side === 'outside' ? 'connections_accepted_outside' : 'connections_accepted_inside');
+    return null;
+  }
+}
+
+function counterOf(door: Side, refusal: GateReply): CounterId {
+  const counted = COUNTED[refusal];
+  return counted === 'network' ? 'connections_refused_inside_network' : `connections_refused_${door}_${counted}`;
+}

@@ -1,0 +1,50 @@
+/**
+ * The one vocabulary between the main thread and a shard, over the MessagePort that comes with the shard's task.
+ *
+ *   main ──socket, tls, drain──► shard ──ready, closed, broken, lines──► main
+ *
+ * A shard's task (Piscina runs one a shard) ends well after `drain`, and badly when the shard dies.
+ */
+import type { Socket } from 'node:net';
+import type { MessagePort } from 'node:worker_threads';
+import type { Config } from '../config/options.ts';
+import type { TlsMaterial } from '../config/tls_material.ts';
+import type { Side } from '../message/envelope.ts';
+import type { MetricsMemory } from '../telemetry/metrics.ts';
+
+export type ShardTask = {
+  readonly shard: number;
+  /** Part of every message id: the same for all shards and restarts of this process. */
+  readonly node: string;
+  readonly config: Config;
+  readonly tls: TlsMaterial | null;
+  readonly metrics: MetricsMemory;
+  readonly siteCounts: SharedArrayBuffer;
+  readonly port: MessagePort;
+};
+
+export type ToShard =
+  /** Transferred: the main thread has no hold on it any more. `local` is the address:port that was connected to. */
+  | {
+      readonly tag: 'socket';
+      readonly socket: Socket;
+      readonly side: Side;
+      readonly local: string;
+      readonly clientKey: string;
+    }
+  /** For STARTTLS from now on. */
+  | { readonly tag: 'tls'; readonly material: TlsMaterial }
+  /** No new transaction; the task ends when the open ones have, or after so long. */
+  | { readonly tag: 'drain'; readonly msMax: number }
+  /** Dies as by a defect of ours: for the demo and for tests. */
+  | { readonly tag: 'crash' };
+
+export type FromShard =
+  /** The journal is replayed. */
+  | { readonly tag: 'ready' }
+  /** One client key a closed session, in batches. */
+  | { readonly tag: 'closed'; readonly clientKeys: readonly string[] }
+  /** The journal failed for good: send no more sockets. */
+  | { readonly tag: 'broken'; readonly detail: string }
+  /** Log lines, each with its line end. */
+  | { readonly tag: 'lines'; readonly lines: string };

@@ -1,0 +1,208 @@
+/**
+ * A whole Postern in this process: spool lock, listeners, shards, status, and the order in which they come and go.
+ *
+ *   start: TLS files ─► spool lock ─► addresses ─► shards (replay) ─► admin ─► "ready"
+ *   stop:  addresses given back ─► shards drained ─► admin ─► lock
+ *
+ * Clients that come while journals are replayed get 421: an address that cannot be had shows before a long replay.
+ */
+import { newNode } from '../base/ids.ts';
+import { LIMITS } from '../config/limits.ts';
+import type { Config, HostPort } from '../config/options.ts';
+import { redact } from '../config/print.ts';
+import { sizeThreadPool } from '../config/thread_pool.ts';
+import type { TlsMaterial } from '../config/tls_material.ts';
+import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
+import { REPLIES } from '../smtp/replies.ts';
+import { prepareFolder } from '../spool/folder.ts';
+import { LogSink } from '../telemetry/log.ts';
+import { createMetricsMemory, Metrics, mainRow } from '../telemetry/metrics.ts';
+import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
+import { Gate } from './gate.ts';
+import { listenFault, StartFailure } from './listeners.ts';
+import type { SpoolLock } from './spool_lock.ts';
+import { lockSpool } from './spool_lock.ts';
+import { Status } from './status.ts';
+import { Supervisor } from './supervisor.ts';
+
+export type AdminServer = { readonly address: HostPort; close(): Promise<void> };
+/** admin's `startAdmin`: a room beside this one, so whoever starts Postern brings it along. */
+export type StartAdmin = (at: HostPort, source: StatusSource, hostname: string) => Promise<AdminServer>;
+
+export type PosternParts = {
+  readonly startAdmin?: StartAdmin;
+  /** Where log lines go: a descriptor or a file; standard output by default. */
+  readonly logTo?: number | string;
+  /** The shards' code; shard.ts but in tests. */
+  readonly workerFile?: string;
+};
+
+export type Addresses = {
+  readonly outside: readonly HostPort[];
+  readonly inside: readonly HostPort[];
+  readonly admin: HostPort | null;
+};
+
+const LOG_LIMITS = {
+  batchBytes: LIMITS.logBatchBytes,
+  batchMs: LIMITS.reportMs,
+  valueCharsMax: LIMITS.logValueCharsMax,
+  bufferBytesMax: LIMITS.logBufferBytesMax,
+};
+
+/** Resolves when connections are accepted. Rejects with StartFailure where the machine is not as configured. */
+export async function startPostern(config: Config, parts: PosternParts = {}): Promise<Postern> {
+  sizeThreadPool(config.workers);
+  const tls = loadTlsMaterial(config);
+  if ('faults' in tls) throw new StartFailure(tls.faults);
+  const lock = await lockSpool(await prepareSpool(config.spoolDir), config.spoolDir);
+  const postern = new Postern(config, parts, tls.material, lock);
+  try {
+    await postern.start();
+  } catch (error) {
+    await postern.stop(0);
+    throw error;
+  }
+  return postern;
+}
+
+async function prepareSpool(directory: string): Promise<string> {
+  try {
+    return await prepareFolder(directory);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const shown = `POSTERN_SPOOL_DIR=${JSON.stringify(directory)}`;
+    throw new StartFailure([`${shown}: cannot be used (${code}); write a folder that Postern may create, or owns`]);
+  }
+}
+
+export class Postern {
+  readonly #config: Config;
+  readonly #parts: PosternParts;
+  readonly #lock: SpoolLock;
+  readonly #sink: LogSink;
+  readonly #supervisor: Supervisor;
+  readonly #gate: Gate;
+  readonly #status: Status;
+  #material: TlsMaterial | null;
+  #admin: AdminServer | null = null;
+  #listening: Addresses = { outside: [], inside: [], admin: null };
+  #stopped: Promise<void> | null = null;
+
+  constructor(config: Config, parts: PosternParts, tls: TlsMaterial | null, lock: SpoolLock) {
+    const { hostname, workers } = config;
+    const refusals = Object.entries(REPLIES).flatMap(([key, [code]]) => (code >= 400 ? [[key, code] as const] : []));
+    const memory = createMetricsMemory(workers, Object.fromEntries(refusals));
+    const metrics = new Metrics(memory, mainRow(memory));
+    this.#config = config;
+    this.#parts = parts;
+    this.#lock = lock;
+    this.#material = tls;
+    this.#sink = new LogSink(
+      config.logLevel,
+      LOG_LIMITS,
+      (lines) => metrics.count('log_lines_dropped', lines),
+      parts.logTo,
+    );
+    this.#supervisor = new Supervisor(
+      {
+        config,
+        node: newNode(),
+        workerFile: parts.workerFile ?? new URL('./shard.ts', import.meta.url).href,
+        metricsMemory: memory,
+        logger: this.#sink,
+        onLines: (lines) => this.#sink.write(lines),
+        onSessionEnded: (key) => this.#gate.sessionEnded(key),
+        onRestart: () => metrics.count('shard_restarts'),
+      },
+      tls,
+    );
+    this.#gate = new Gate({ config, dispatcher: this.#supervisor, metrics, logger: this.#sink });
+    const { slots } = this.#supervisor;
+    this.#status = new Status({ hostname, slots, memory, metrics, clients: () => this.#gate.clients });
+  }
+
+  /** For `startPostern` only. */
+  async start(): Promise<void> {
+    this.#sink.log('starting', { pid: process.pid, node: process.version, config: redact(this.#config) });
+    const { outside, inside } = await this.#gate.listen();
+    await this.#supervisor.start();
+    this.#logCertificates();
+    this.#admin = await this.#openAdmin();
+    this.#listening = { outside, inside, admin: this.#admin?.address ?? null };
+    this.#status.state = 'serving';
+    this.#sink.log('ready', { ...this.#listening, shards: this.#config.workers });
+  }
+
+  /** As bound: port 0 of the configuration is a real one here. */
+  get listening(): Addresses {
+    return this.#listening;
+  }
+
+  health(): Health {
+    return this.#status.health();
+  }
+
+  report(): StatusReport {
+    return this.#status.report();
+  }
+
+  /** Reads certificates and keys again: all of them take effect, or none. Open sessions go on as they are. */
+  reloadTls(): boolean {
+    const tls = loadTlsMaterial(this.#config);
+    if ('faults' in tls) {
+      this.#sink.log('tls-refused', { faults: tls.faults });
+      return false;
+    }
+    this.#material = tls.material;
+    if (tls.material !== null) this.#supervisor.reloadTls(tls.material);
+    this.#logCertificates();
+    return true;
+  }
+
+  /** A shard dies as by a defect, and comes back: for the demo and for tests. */
+  crashShard(shard: number): void {
+    this.#supervisor.crash(shard);
+  }
+
+  /** Open transactions finish within `msMax`. Resolves when all is closed; calling it again waits for the same end. */
+  stop(msMax = this.#config.shutdownSeconds * 1000, why = ''): Promise<void> {
+    this.#stopped ??= this.#stop(msMax, why);
+    return this.#stopped;
+  }
+
+  /** The last words of a process that cannot go on. */
+  logFatal(error: unknown): void {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    this.#sink.log('fatal', { detail: message, stack: stack ?? '' });
+    this.#sink.flush();
+  }
+
+  async #stop(msMax: number, why: string): Promise<void> {
+    this.#status.state = 'stopping';
+    this.#sink.log('stopping', { why, seconds: msMax / 1000 });
+    this.#gate.stop();
+    await this.#supervisor.stop(msMax);
+    this.#gate.close();
+    await this.#admin?.close();
+    this.#lock.release();
+    this.#sink.log('stopped');
+    await this.#sink.end();
+  }
+
+  async #openAdmin(): Promise<AdminServer | null> {
+    const { adminListen: at, hostname } = this.#config;
+    const { startAdmin } = this.#parts;
+    if (at === null || startAdmin === undefined) return null;
+    try {
+      return await startAdmin(at, this.#status, hostname);
+    } catch (error) {
+      throw new StartFailure([listenFault('adminListen', at, error as NodeJS.ErrnoException)]);
+    }
+  }
+
+  #logCertificates(): void {
+    if (this.#material === null) return;
+    this.#sink.log('tls-loaded', { certificates: describeCertificates(this.#material) });
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * A shard's side of the wire to main: unpacks messages for the shard, packs its reports, and ends the task well or badly.
+ *
+ *   start ─► replay (sockets that come early wait in the port) ─► ready ─► serving ─► drain ─► task resolves
+ *     └───────────────── anything thrown ends the thread, and the task rejects ◄──┘
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { MessagePort } from 'node:worker_threads';
+import { AssertionFailure, unreachable } from '../base/assert.ts';
+import { LIMITS } from '../config/limits.ts';
+import type { Shard, ShardContext } from '../relay/shard.ts';
+import type { SpoolStats } from '../spool/spool.ts';
+import { BatchingLogger } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import type { FromShard, ShardTask, ToShard } from './messages.ts';
+
+/** relay's `startShard`, but in tests. */
+export type StartShard = (context: ShardContext) => Promise<ShardDoors>;
+/** What is used of a shard here. */
+export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain'> & {
+  status(): ReturnType<Shard['status']> & { readonly spool?: SpoolStats };
+};
+
+const LOG_LIMITS = {
+  batchBytes: LIMITS.logBatchBytes,
+  batchMs: LIMITS.reportMs,
+  valueCharsMax: LIMITS.logValueCharsMax,
+  bufferBytesMax: LIMITS.logBufferBytesMax,
+};
+
+/** Resolves when the shard is drained. Rejects, or the thread ends, when it dies. */
+export async function runShard(task: ShardTask, start: StartShard): Promise<void> {
+  const { shard, config, port } = task;
+  const post = (message: FromShard) => port.postMessage(message);
+  const logger = new BatchingLogger(config.logLevel, { shard }, LOG_LIMITS, (lines) => post({ tag: 'lines', lines }));
+  const lastLines = () => logger.flush();
+  process.once('exit', lastLines); // a thread that dies of a defect still says what led to it
+  const metrics = new Metrics(task.metrics, shard);
+  const closed = new ClosedSessions((clientKeys) => post({ tag: 'closed', clientKeys }));
+  const running = await start({
+    shard,
+    config,
+    metrics,
+    logger,
+    node: task.node,
+    tls: task.tls,
+    siteCounts: task.siteCounts,
+    onSessionClosed: (clientKey) => closed.add(clientKey),
+    onBroken: (detail) => post({ tag: 'broken', detail }),
+  });
+  const stopGauges = keepGauges(running, metrics);
+  post({ tag: 'ready' });
+  try {
+    await obeyUntilDrained(port, running);
+  } finally {
+    stopGauges();
+    process.off('exit', lastLines);
+    closed.flush();
+    logger.flush();
+    port.close();
+  }
+}
+
+/** Sessions closed since the last report. */
+class ClosedSessions {
+  readonly #report: (clientKeys: readonly string[]) => void;
+  #keys: string[] = [];
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(report: (clientKeys: readonly string[]) => void) {
+    this.#report = report;
+  }
+
+  add(clientKey: string): void {
+    this.#keys.push(clientKey);
+    this.#timer ??= setTimeout(() => this.flush(), LIMITS.reportMs);
+  }
+
+  flush(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#keys.length === 0) return;
+    this.#report(this.#keys);
+    this.#keys = [];
+  }
+}
+
+function obeyUntilDrained(port: MessagePort, shard: ShardDoors): Promise<void> {
+  return new Promise((resolve, reject) => {
+    port.on('message', (message: ToShard) => {
+      switch (message.tag) {
+        case 'socket': {
+          const { socket, side, local, clientKey } = message;
+          shard.accept(socket, { side, local }, clientKey);
+          return;
+        }
+        case 'tls':
+          shard.reloadTls(message.material);
+          return;
+        case 'drain':
+          shard.drain(message.msMax).then(resolve, reject);
+          return;
+        case 'crash':
+          // From a fresh stack, as a defect would: nothing catches it.
+          setImmediate(() => {
+            throw new AssertionFailure('asked to die');
+          });
+          return;
+        default:
+          unreachable(message);
+      }
+    });
+  });
+}
+
+/** Gauges and the journal's counters, once a second. */
+function keepGauges(shard: ShardDoors, metrics: Metrics): () => void {
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  let syncs = 0;
+  let records = 0;
+  const update = () => {
+    const status = shard.status();
+    metrics.set('sessions_open', status.sessions);
+    metrics.set('queue_messages', status.messages);
+    metrics.set('queue_ready', status.ready);
+    metrics.set('queue_scheduled', status.scheduled);
+    metrics.set('connections_out_open', status.connectionsOut);
+    metrics.set('event_loop_delay_seconds', delay.max / 1e9);
+    delay.reset();
+    if (status.spool === undefined) return;
+    const { spool } = status;
+    metrics.count('journal_syncs', spool.syncs - syncs);
+    metrics.count('journal_records', spool.records - records);
+    ({ syncs, records } = spool);
+    metrics.set('journal_segments', spool.segments);
+    metrics.set('journal_bytes', spool.bytesOnDisk);
+    metrics.set('content_bytes_in_memory', spool.bytesInMemory);
+    metrics.set('journal_broken', spool.broken ? 1 : 0);
+  };
+  const timer = setInterval(update, LIMITS.statusMs).unref();
+  update();
+  return () => {
+    clearInterval(timer);
+    delay.disable();
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * One shard as main sees it: its state, and the sessions that were handed to it.
+ *
+ *   starting ──ready──► ready ──broken──► broken
+ *      ▲                  │                 │   its task rejects, in any state but stopped
+ *      └──── waiting ◄────┴─────────────────┘
+ *   stopped: its task has ended after drain, or it died while draining
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { assert } from '../base/assert.ts';
+import { LIMITS } from '../config/limits.ts';
+import type { ShardState } from '../telemetry/status.ts';
+import type { ToShard } from './messages.ts';
+
+export class ShardSlot {
+  readonly shard: number;
+  state: ShardState = 'waiting';
+  port: MessagePort | null = null;
+  restarts = 0;
+  startedMs = 0;
+  /** Sessions by client key: what must be released when the shard dies. */
+  #clients = new Map<string, number>();
+  #sessions = 0;
+  #earlyDeaths = 0;
+
+  constructor(shard: number) {
+    this.shard = shard;
+  }
+
+  get sessions(): number {
+    return this.#sessions;
+  }
+
+  sessionBegun(clientKey: string): void {
+    this.#sessions++;
+    this.#clients.set(clientKey, (this.#clients.get(clientKey) ?? 0) + 1);
+  }
+
+  sessionEnded(clientKey: string): void {
+    const count = this.#clients.get(clientKey);
+    assert(count !== undefined, 'a shard closes sessions that it was given');
+    this.#sessions--;
+    if (count === 1) this.#clients.delete(clientKey);
+    else this.#clients.set(clientKey, count - 1);
+  }
+
+  /** The client keys of all its sessions, one each; they are forgotten here. */
+  releaseSessions(): readonly string[] {
+    const keys = [...this.#clients].flatMap(([key, count]) => Array.from({ length: count }, () => key));
+    this.#clients = new Map();
+    this.#sessions = 0;
+    return keys;
+  }
+
+  post(message: ToShard): void {
+    this.port?.postMessage(message);
+  }
+
+  /** How long to wait before the next start: at once for one that had lived, longer with each early death. */
+  restartMs(nowMs: number): number {
+    if (nowMs - this.startedMs >= LIMITS.shardYoungMs) this.#earlyDeaths = 0;
+    const waitMs = Math.min(LIMITS.shardStartMsMax, LIMITS.shardStartMsMin * 2 ** Math.min(this.#earlyDeaths, 20));
+    this.#earlyDeaths++;
+    return waitMs;
+  }
+}

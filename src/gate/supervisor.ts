@@ -1,0 +1,244 @@
+/**
+ * Keeps one task running for each shard, for the life of the process, in Piscina's threads; hands sockets to the least
+ * loaded of those that are ready. A shard that dies is run again under its number; the others do not notice.
+ *
+ * Piscina has `atomics: 'disabled'`, since its default freezes the event loop of a thread that has no new task.
+ */
+import type { Socket } from 'node:net';
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { unreachable } from '../base/assert.ts';
+import { monotonicMs } from '../base/clock.ts';
+import { LIMITS } from '../config/limits.ts';
+import type { Config } from '../config/options.ts';
+import type { TlsMaterial } from '../config/tls_material.ts';
+import type { Side } from '../message/envelope.ts';
+import { clearSiteCounts, siteCountsMemory } from '../relay/site_counts.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { MetricsMemory } from '../telemetry/metrics.ts';
+import { clearGauges } from '../telemetry/metrics.ts';
+import type { FromShard, ShardTask } from './messages.ts';
+import { ShardSlot } from './shard_slot.ts';
+
+export type SupervisorSettings = {
+  readonly config: Config;
+  readonly node: string;
+  /** The worker's entry; shard.ts but in tests. */
+  readonly workerFile: string;
+  readonly metricsMemory: MetricsMemory;
+  readonly logger: Logger;
+  readonly onLines: (lines: string) => void;
+  /** A session is over, or went down with its shard. */
+  readonly onSessionEnded: (clientKey: string) => void;
+  readonly onRestart: () => void;
+};
+
+/** Piscina's type of it takes the wrong overload of postMessage in @types/node 26. */
+type TransferList = NonNullable<Parameters<Piscina['run']>[1]>['transferList'] & object;
+
+export type Visitor = {
+  readonly socket: Socket;
+  readonly side: Side;
+  readonly local: string;
+  readonly clientKey: string;
+};
+
+export class Supervisor {
+  readonly slots: readonly ShardSlot[];
+  readonly #settings: SupervisorSettings;
+  readonly #pool: Piscina<ShardTask, void>;
+  readonly #siteCounts: SharedArrayBuffer;
+  readonly #tasks = new Map<number, Promise<void>>();
+  readonly #waiting = new Map<number, NodeJS.Timeout>();
+  #tls: TlsMaterial | null;
+  #phase: 'starting' | 'serving' | 'stopping' = 'starting';
+  #startFailed: (error: Error) => void = () => {};
+  #allReady: () => void = () => {};
+  #turn = 0;
+
+  constructor(settings: SupervisorSettings, tls: TlsMaterial | null) {
+    const { workers } = settings.config;
+    this.#settings = settings;
+    this.#tls = tls;
+    this.#siteCounts = siteCountsMemory(workers);
+    this.slots = Array.from({ length: workers }, (_, shard) => new ShardSlot(shard));
+    this.#pool = new Piscina({
+      filename: settings.workerFile,
+      minThreads: workers,
+      maxThreads: workers,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      atomics: 'disabled',
+      recordTiming: false,
+    });
+  }
+
+  /**
+   * Resolves when every shard is ready. Rejects when one dies before that: a journal that cannot be replayed is a matter
+   * for the operator, and so is a disk that is not there.
+   */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const tooLong = setTimeout(() => reject(new Error('shards are not ready in time')), LIMITS.startMsMax);
+      this.#allReady = () => {
+        clearTimeout(tooLong);
+        resolve();
+      };
+      this.#startFailed = (error) => {
+        clearTimeout(tooLong);
+        reject(error);
+      };
+      for (const slot of this.slots) this.#run(slot);
+    });
+  }
+
+  /** Hands the socket over and counts its session; false when no shard can take it, and then it is still ours. */
+  dispatch(visitor: Visitor): boolean {
+    const slot = this.#leastLoaded();
+    if (slot === null || slot.port === null) return false;
+    try {
+      slot.port.postMessage({ tag: 'socket', ...visitor }, [visitor.socket]);
+    } catch {
+      return false; // the client has gone: its socket has no handle to transfer
+    }
+    slot.sessionBegun(visitor.clientKey);
+    return true;
+  }
+
+  /** A shard is on its way back; else all that there are have failed journals. */
+  get recovering(): boolean {
+    return this.slots.some(({ state }) => state !== 'broken');
+  }
+
+  /** All shards, and those that are run later, have it for STARTTLS. */
+  reloadTls(material: TlsMaterial): void {
+    this.#tls = material;
+    for (const slot of this.slots) slot.post({ tag: 'tls', material });
+  }
+
+  crash(shard: number): void {
+    this.slots[shard]?.post({ tag: 'crash' });
+  }
+
+  /** Resolves when every shard has drained and closed its journal, or shortly after `msMax`; then no thread is left. */
+  async stop(msMax: number): Promise<void> {
+    this.#phase = 'stopping';
+    for (const timer of this.#waiting.values()) clearTimeout(timer);
+    for (const slot of this.slots) {
+      if (slot.state === 'waiting') slot.state = 'stopped';
+      slot.post({ tag: 'drain', msMax });
+    }
+    let cut: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      cut = setTimeout(resolve, msMax + LIMITS.shutdownGraceMs);
+    });
+    await Promise.race([Promise.all(this.#tasks.values()), tooLong]);
+    clearTimeout(cut);
+    await this.#pool.destroy();
+  }
+
+  /** In turn among equals, so that a client that comes alone does not always meet the same shard. */
+  #leastLoaded(): ShardSlot | null {
+    let best: ShardSlot | null = null;
+    const count = this.slots.length;
+    for (let at = 0; at < count; at++) {
+      const slot = this.slots[(this.#turn + at) % count]!;
+      if (slot.state === 'ready' && (best === null || slot.sessions < best.sessions)) best = slot;
+    }
+    if (best !== null) this.#turn = (best.shard + 1) % count;
+    return best;
+  }
+
+  #run(slot: ShardSlot): void {
+    const { config, node, metricsMemory } = this.#settings;
+    const { port1, port2 } = new MessageChannel();
+    const task = {
+      shard: slot.shard,
+      node,
+      config,
+      tls: this.#tls,
+      metrics: metricsMemory,
+      siteCounts: this.#siteCounts,
+      port: port2,
+    };
+    slot.state = 'starting';
+    slot.port = port1;
+    slot.startedMs = monotonicMs();
+    port1.on('message', (message: FromShard) => this.#heard(slot, message));
+    // Two handlers, not then().catch(): what `#ended` throws is our defect, and must not pass for a shard's death.
+    const ended = this.#pool.run(task, { transferList: [port2] as unknown as TransferList }).then(
+      () => this.#ended(slot, null),
+      (error: Error) => this.#ended(slot, error),
+    );
+    this.#tasks.set(slot.shard, ended);
+  }
+
+  #heard(slot: ShardSlot, message: FromShard): void {
+    switch (message.tag) {
+      case 'ready':
+        return this.#ready(slot);
+      case 'closed':
+        for (const clientKey of message.clientKeys) {
+          slot.sessionEnded(clientKey);
+          this.#settings.onSessionEnded(clientKey);
+        }
+        return;
+      case 'broken':
+        if (slot.state === 'ready' || slot.state === 'starting') slot.state = 'broken';
+        this.#settings.logger.log('shard-broken', { shard: slot.shard, detail: message.detail });
+        return;
+      case 'lines':
+        return this.#settings.onLines(message.lines);
+      default:
+        unreachable(message);
+    }
+  }
+
+  #ready(slot: ShardSlot): void {
+    if (slot.state === 'starting') slot.state = 'ready';
+    const ms = Math.round(monotonicMs() - slot.startedMs);
+    this.#settings.logger.log('shard-ready', { shard: slot.shard, restarts: slot.restarts, ms });
+    if (this.#phase !== 'starting' || this.slots.some(({ state }) => state === 'starting')) return;
+    this.#phase = 'serving';
+    this.#allReady();
+  }
+
+  /** `error` is null after drain. What was on its way to a dead shard, sockets as well, went down with its port. */
+  #ended(slot: ShardSlot, error: Error | null): void {
+    const { logger, metricsMemory, onSessionEnded } = this.#settings;
+    this.#hearLastWords(slot);
+    const lost = slot.releaseSessions();
+    for (const clientKey of lost) onSessionEnded(clientKey);
+    clearSiteCounts(this.#siteCounts, slot.shard);
+    clearGauges(metricsMemory, slot.shard);
+    if (error !== null) {
+      const { message, stack } = error;
+      logger.log('shard-died', { shard: slot.shard, sessions: lost.length, detail: message, stack: stack ?? '' });
+    }
+    slot.state = this.#phase === 'serving' ? 'waiting' : 'stopped';
+    if (this.#phase === 'starting')
+      this.#startFailed(error ?? new Error(`shard ${slot.shard} ended before it was ready`));
+    if (this.#phase === 'serving') this.#runLater(slot);
+  }
+
+  /** The end of the task comes by another way than the shard's messages, and may overtake them. */
+  #hearLastWords(slot: ShardSlot): void {
+    const { port } = slot;
+    if (port === null) return;
+    port.removeAllListeners('message');
+    for (let last = receiveMessageOnPort(port); last !== undefined; last = receiveMessageOnPort(port))
+      this.#heard(slot, last.message as FromShard);
+    port.close();
+    slot.port = null;
+  }
+
+  #runLater(slot: ShardSlot): void {
+    const timer = setTimeout(() => {
+      this.#waiting.delete(slot.shard);
+      slot.restarts++;
+      this.#settings.onRestart();
+      this.#run(slot);
+    }, slot.restartMs(monotonicMs()));
+    this.#waiting.set(slot.shard, timer);
+  }
+}
