@@ -4,9 +4,7 @@
  * nobody splits an address again further in. `%`, `!` and a quoted @ are parts of a local part, with no meaning here.
  */
 import { parseDomain } from './domain.ts';
-import { isAscii, upperAscii, utf8Bytes } from './text.ts';
-
-export { isAscii };
+import { upperAscii, utf8Bytes } from './text.ts';
 
 export type Mailbox = {
   /** As it is sent on: a dot-string, or quoted where it must be. */

@@ -9,7 +9,7 @@ export type Offer = {
   readonly startTls: boolean;
 };
 
-/** RFC 9422 §4.2: a limit has one to six digits. */
+/** RFC 9422 §4: a limit has one to six digits. */
 const LIMIT_MAX = 999_999;
 
 /** Two replies for each offer, since settings are few and sessions are many. */

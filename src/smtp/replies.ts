@@ -30,7 +30,7 @@ export const REPLIES = {
   sessionTooLong: [421, '4.4.2', '%s ends long sessions, connect again'],
   tooManyErrors: [421, '4.7.0', '%s saw too many errors, connect again when they are mended'],
   tooManyIdle: [421, '4.7.0', '%s saw too many commands without a message, connect again when there is one'],
-  tooManyMessages: [421, '4.7.0', '%s takes no more messages in this session, connect again'], // RFC 9422 §6.1
+  tooManyMessages: [421, '4.7.0', '%s takes no more messages in this session, connect again'], // RFC 9422 §4.1
 
   // Not now.
   recipientsFull: [452, '4.5.3', 'Too many recipients, send the rest in another transaction'], // RFC 5321 §4.5.3.1.10

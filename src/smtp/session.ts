@@ -26,7 +26,7 @@ export type Settings = {
   readonly hostname: string;
   readonly messageBytesMax: number;
   readonly recipientsMax: number;
-  /** Transactions in one session (RFC 9422 §6.1). */
+  /** Transactions in one session (RFC 9422 §4.1). */
   readonly messagesMax: number;
   /** A certificate is there. */
   readonly startTls: boolean;
