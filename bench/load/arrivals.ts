@@ -1,0 +1,120 @@
+/**
+ * What a sink has seen, kept per run of a source: which numbers came, how often one came again, how many were altered, and
+ * how long they took from the source to here. Memory: a bit per message and one histogram per run.
+ */
+import { Bitmap } from './bitmap.ts';
+import type { Arrived } from './content_reader.ts';
+import { type Latency, LatencyHistogram } from './latency.ts';
+
+export type RunArrivals = {
+  readonly run: number;
+  /** Distinct numbers that came intact. */
+  readonly distinct: number;
+  /** Intact messages whose number was there already. */
+  readonly duplicates: number;
+  readonly altered: number;
+  readonly firstUs: number;
+  /** When the last distinct number came. */
+  readonly lastUs: number;
+  readonly endToEnd: Latency;
+};
+
+export type SinkStats = {
+  readonly connections: number;
+  readonly connectionsOpen: number;
+  /** Messages answered 250 (LMTP: to at least one recipient). */
+  readonly messages: number;
+  readonly recipients: number;
+  readonly bytes: number;
+  readonly unstamped: number;
+  /** Replies by design of the options, by code. */
+  readonly refusals: Readonly<Record<string, number>>;
+  readonly runs: readonly RunArrivals[];
+};
+
+class Run {
+  readonly seen = new Bitmap();
+  readonly latency = new LatencyHistogram();
+  duplicates = 0;
+  altered = 0;
+  firstUs = 0;
+  lastUs = 0;
+}
+
+export class Arrivals {
+  #runs = new Map<number, Run>();
+  connections = 0;
+  connectionsOpen = 0;
+  messages = 0;
+  recipients = 0;
+  bytes = 0;
+  unstamped = 0;
+  refusals: Record<string, number> = {};
+
+  accepted(arrived: Arrived, recipients: number, nowUs: number): void {
+    this.messages++;
+    this.recipients += recipients;
+    this.bytes += arrived.bytes;
+    const stamp = arrived.stamp;
+    if (stamp === undefined) {
+      this.unstamped++;
+      return;
+    }
+    const run = this.#run(stamp.run);
+    if (!arrived.intact) {
+      run.altered++;
+      return;
+    }
+    if (!run.seen.add(stamp.number)) {
+      run.duplicates++;
+      return;
+    }
+    if (run.firstUs === 0) run.firstUs = nowUs;
+    run.lastUs = nowUs;
+    run.latency.record(nowUs - stamp.sentUs);
+  }
+
+  refused(code: number): void {
+    this.refusals[code] = (this.refusals[code] ?? 0) + 1;
+  }
+
+  /** The numbers of a run that came intact. */
+  seen(run: number): Bitmap {
+    return this.#runs.get(run)?.seen ?? new Bitmap();
+  }
+
+  stats(): SinkStats {
+    const runs: RunArrivals[] = [];
+    for (const [id, run] of this.#runs) {
+      runs.push({
+        run: id,
+        distinct: run.seen.size,
+        duplicates: run.duplicates,
+        altered: run.altered,
+        firstUs: run.firstUs,
+        lastUs: run.lastUs,
+        endToEnd: run.latency.summary(),
+      });
+    }
+    const { connections, connectionsOpen, messages, recipients, bytes, unstamped } = this;
+    return {
+      connections,
+      connectionsOpen,
+      messages,
+      recipients,
+      bytes,
+      unstamped,
+      refusals: { ...this.refusals },
+      runs,
+    };
+  }
+
+  #run(id: number): Run {
+    let run = this.#runs.get(id);
+    if (run === undefined) {
+      run = new Run();
+      this.#runs.set(id, run);
+    }
+    return run;
+  }
+}
