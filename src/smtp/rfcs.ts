@@ -10,6 +10,11 @@ export type Rfc = readonly [support: Support, title: string, note: string];
 
 export const RFCS: Readonly<Record<number, Rfc>> = {
   // The session and the envelope.
+  821: [
+    'no',
+    'Simple Mail Transfer Protocol',
+    'replaced by RFC 5321; a 552 to RCPT is understood as it was meant there',
+  ],
   5321: ['yes', 'Simple Mail Transfer Protocol', 'VRFY is 252, EXPN 502; source routes are accepted and ignored'],
   1870: ['yes', 'SIZE', ''],
   1985: ['no', 'ETRN', '502'],
@@ -52,9 +57,16 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   5322: ['partly', 'Internet message format', 'what a relay writes (Received, DSNs) and counts; content is not mended'],
   6532: ['yes', 'Internationalized headers', 'passed on as they are'],
 
-  // Names and addresses.
-  1035: ['partly', 'Domain names', 'lengths of names; queries go to a resolver'],
+  2045: ['no', 'MIME bodies', 'content is passed on as it is; the load generator writes base64 and quoted-printable'],
+
+  // Names, addresses, DNS.
+  1034: ['partly', 'Domain names: concepts', "as a client: CNAMEs are followed; recursion is the resolver's"],
+  1035: ['partly', 'Domain names', 'lengths of names, messages to a resolver'],
   1122: ['partly', 'Requirements for hosts', 'how a connection with unread octets is closed'],
+  1918: ['yes', 'Private addresses', 'no MX may point there, unless configured'],
+  2181: ['partly', 'Clarifications to DNS', 'TTLs; an MX that is a CNAME is followed all the same'],
+  2308: ['yes', 'Negative caching', ''],
+  3056: ['partly', '6to4', 'judged by the IPv4 address inside'],
   3629: ['yes', 'UTF-8', ''],
   3696: ['yes', 'Checking names', 'a last label is not all digits'],
   3986: ['partly', 'URI', 'routes are written as URLs'],
@@ -63,6 +75,19 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   5890: ['yes', 'IDNA: definitions', ''],
   5891: ['partly', 'IDNA: protocol', 'by the mapping of the URL standard (UTS 46), which takes a few names more'],
   5952: ['yes', 'IPv6 text', 'address literals are sent on in this form'],
+  6052: ['partly', 'IPv6 translators', 'judged by the IPv4 address inside'],
+  6598: ['yes', 'Shared address space', 'as RFC 1918'],
+  6698: ['no', 'DANE', 'TLSA records can be read, nothing is decided by them'],
+  6840: ['partly', 'DNSSEC clarifications', "the AD bit is asked for and read; validation is the resolver's"],
+  6891: ['partly', 'EDNS', 'payload size and extended codes'],
+  7766: ['partly', 'DNS over TCP', 'after a truncated answer, one query a connection'],
+  8020: ['no', 'NXDOMAIN cut', 'the DNS server of the tests keeps to it'],
+  8767: ['no', 'Serving stale DNS data', 'its bound of TTLs alone'],
+  9520: ['yes', 'Caching of resolution failures', ''],
+
+  // TLS.
+  6066: ['partly', 'TLS extensions', 'server name, towards names'],
+  8996: ['yes', 'TLS 1.0 and 1.1 deprecated', 'TLS 1.2 and later'],
 
   // Trust: none of this is done yet; mail is neither judged nor marked by it.
   5782: ['no', 'DNS lists', ''],
