@@ -1,0 +1,59 @@
+/**
+ * A worker for tests of the gate: the real wire to main (shard_runner.ts) with a shard behind it that obeys its clients.
+ *
+ *   greets with "hello SHARD SIDE KEY"; then, a line each: die · break · log TEXT · quit · status
+ */
+import type { Socket } from 'node:net';
+import type { ShardTask } from '../../../src/gate/messages.ts';
+import { runShard } from '../../../src/gate/shard_runner.ts';
+import type { Door, ShardContext } from '../../../src/relay/shard.ts';
+
+/** Where a test wants the start to fail. */
+const FAILING_HOSTNAME = 'fails.example';
+
+export default (task: ShardTask) => runShard(task, start);
+
+async function start(context: ShardContext) {
+  if (context.config.hostname === FAILING_HOSTNAME) throw new Error('the journal is corrupt');
+  const sockets = new Set<Socket>();
+  let tls = context.tls?.certs.length ?? 0;
+  let drained: (() => void) | null = null;
+  return {
+    accept(socket: Socket, door: Door, clientKey: string) {
+      sockets.add(socket);
+      context.metrics.count('commands');
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        sockets.delete(socket);
+        context.onSessionClosed(clientKey);
+        if (sockets.size === 0) drained?.();
+      });
+      socket.on('data', (line) => obey(socket, line.toString().trim()));
+      socket.write(`hello ${context.shard} ${door.side} ${clientKey} at ${door.local}\n`);
+    },
+    reloadTls: () => {
+      tls += 100;
+    },
+    drain(msMax: number) {
+      context.logger.log('scanner', { name: 'last words', why: String(context.shard) });
+      for (const socket of sockets) socket.write('draining\n');
+      if (sockets.size === 0) return Promise.resolve();
+      setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, msMax).unref();
+      return new Promise<void>((resolve) => {
+        drained = resolve;
+      });
+    },
+    status: () => ({ sessions: sockets.size, messages: 7, ready: 1, scheduled: 2, connectionsOut: 3 }),
+  };
+
+  function obey(socket: Socket, line: string) {
+    const [word, ...rest] = line.split(' ');
+    if (word === 'die') throw new Error('died on command');
+    if (word === 'break') context.onBroken('disk on fire');
+    if (word === 'log') context.logger.log('scanner', { name: rest.join(' '), why: '' });
+    if (word === 'tls') socket.write(`tls ${tls}\n`);
+    if (word === 'quit') socket.end('bye\n');
+  }
+}
