@@ -72,7 +72,7 @@ function parseMailbox(text: string): Mailbox | null {
   return domain === null ? null : { local, domain };
 }
 
-/** The index after the dot-string (RFC 5321 §4.1.2) that starts at `from`, or -1: no atom there, or dots without atoms. */
+/** The index after the dot-string (RFC 5321 §4.1.2) that starts at `from`, or -1 where there is none. */
 function endOfDotString(text: string, from: number): number {
   let atom = false;
   let at = from;

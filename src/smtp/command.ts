@@ -47,8 +47,8 @@ export type Command =
 export type Verb = Command['verb'];
 
 /**
- * A line that is no command. `bdatBytes`: a BDAT whose octets come whatever we answer, and must be skipped. `fatal`: who
- * says this is not to be listened to any longer; the reply is the last line.
+ * A line that is no command. `bdatBytes`: a BDAT whose octets come whatever we answer, and must be skipped. `fatal`:
+ * who says this is not to be listened to any longer; the reply is the last line.
  */
 export type Mistake = {
   readonly verb: 'mistake';

@@ -1,7 +1,7 @@
 /**
- * Domains as SMTP carries them (RFC 5321 §4.1.2, §4.1.3; RFC 6531 §3.3): text in, the one form by which we route out, or
- * null. A name becomes lower-case A-labels, so that A-label and U-label are equal (RFC 5890 §2.3.2.4); an address literal
- * its canonical form.
+ * Domains as SMTP carries them (RFC 5321 §4.1.2, §4.1.3; RFC 6531 §3.3): text in, the one form by which we route out,
+ * or null. A name becomes lower-case A-labels, so that A-label and U-label are equal (RFC 5890 §2.3.2.4); an address
+ * literal its canonical form.
  */
 import ipaddr from 'ipaddr.js';
 import { isAscii } from './text.ts';

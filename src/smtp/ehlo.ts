@@ -35,7 +35,8 @@ function print(offer: Offer, startTls: boolean): string {
     'ENHANCEDSTATUSCODES', // RFC 2034 §3
     'CHUNKING', // RFC 3030 §2
     'DSN', // RFC 3461 §4
-    `LIMITS RCPTMAX=${Math.min(offer.recipientsMax, LIMIT_MAX)} MAILMAX=${Math.min(offer.messagesMax, LIMIT_MAX)}`, // RFC 9422 §3
+    // RFC 9422 §3
+    `LIMITS RCPTMAX=${Math.min(offer.recipientsMax, LIMIT_MAX)} MAILMAX=${Math.min(offer.messagesMax, LIMIT_MAX)}`,
     ...(startTls ? ['STARTTLS'] : []), // RFC 3207 §4
     'HELP',
   ];

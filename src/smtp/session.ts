@@ -64,7 +64,7 @@ export type Session = {
   state: State;
   hello: Hello | null;
   tls: boolean;
-  /** The last command was refused: what a pipelining client sent on its strength is no fault of its own (RFC 2920 §3.1). */
+  /** The last command was refused: what a pipelining client sent on its strength is no fault (RFC 2920 §3.1). */
   afterRefusal: boolean;
   transactions: number;
   badCommands: number;

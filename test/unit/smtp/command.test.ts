@@ -1,4 +1,4 @@
-/** Command lines to commands, or to the mistake and its reply. Bytes above 127 are written as they come: one char each. */
+/** Command lines to commands, or to the mistake and its reply. Bytes above 127 are one char each, as they come. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
