@@ -19,6 +19,9 @@ export function normaliseAddress(text: string): string {
   return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed.toRFC5952String();
 }
 
+/** Dotted quads and IPv6 texts only: none of the octal and short forms that resolvers of names also take for one. */
+export const isAddress = (text: string): boolean => parse(text) !== null;
+
 /**
  * Whom admission counts: an IPv4 address, or the /64 that an IPv6 address is in, as a subscriber has at least that much.
  * `address` is normalised. Runs for each connection on the main thread: no parsing beyond what it needs.

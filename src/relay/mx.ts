@@ -13,7 +13,7 @@
  */
 import { randomBelow } from '../base/random.ts';
 import { LIMITS } from '../config/limits.ts';
-import { isLoopback, isPrivate, normaliseAddress } from '../net/addresses.ts';
+import { isAddress, isLoopback, isPrivate, normaliseAddress } from '../net/addresses.ts';
 import type { Dns, DnsAnswer, Mx } from '../net/dns.ts';
 
 export type MxSettings = {
@@ -94,9 +94,10 @@ export async function lookUpAddresses(dns: Dns, host: string): Promise<readonly 
   return found.addresses;
 }
 
-/** RFC 5321 §4.1.3. The grammar has checked it. */
+/** RFC 5321 §4.1.3. */
 function literalHost(domain: string, settings: MxSettings): MxResult {
   const address = normaliseAddress(domain.slice(1, -1).replace(/^IPv6:/i, ''));
+  if (!isAddress(address)) return failed(true, '5.1.2', `address literal ${domain} is not known`);
   const host: Found = { name: address, preference: 0, addresses: [address], authentic: false, reason: null };
   const hosts = choose(domain, [host], settings);
   return 'tag' in hosts ? hosts : { tag: 'hosts', site: address, hosts, authentic: false };
@@ -117,10 +118,8 @@ function exchangesOf(name: string, answer: DnsAnswer<'MX'> & { tag: 'records' | 
   return best.size > 0 ? [...best.values()] : failed(true, '5.4.4', `MX of ${name} names no host`);
 }
 
-const isAddress = (text: string): boolean => text.includes(':') || /^[\d.]+$/.test(text);
-
 /** Letters, digits, hyphens and, for they are in use, underscores; an address written as a name is none. */
-const isHostName = (text: string): boolean => /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$/.test(text) && !isAddress(text);
+const isHostName = (text: string): boolean => /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$/.test(text) && !/\.\d+$/.test(text);
 
 /**
  * Most preferred first, equal ones shuffled (RFC 5321 §5.1: "randomly selected"). What is above the limit is cut before
