@@ -147,7 +147,7 @@ function impossible(mail: Mail, { smtpUtf8, sizeBytesMax }: Capabilities): Outco
 const needsSmtpUtf8 = (mail: Mail): boolean =>
   mail.smtpUtf8 && (mail.eightBit || !isAscii(mail.sender) || mail.recipients.some(({ address }) => !isAscii(address)));
 
-/** 8-bit content goes as it is to a server that offers no 8BITMIME: nearly all of those take it, and none can be asked. */
+/** 8-bit content goes as it is to a server without 8BITMIME (RFC 6152): nearly all of those take it. */
 function mailParameters(mail: Mail, capabilities: Capabilities): string {
   let text = '';
   if (capabilities.sizeBytesMax !== null) text += ` SIZE=${mail.bytes}`;
@@ -172,7 +172,7 @@ function recipientLine({ address, notify, orcpt }: Recipient, { mail, dsn }: Tra
 const PATH = /^(?:[^\x00-\x20"<>\\\x7f]*|"(?:[^\x00-\x1f"\\\x7f]|\\[^\x00-\x1f\x7f])*"@[^\x00-\x20"<>\\\x7f]+)$/;
 const WORD = /^[\x21-\x7e]+$/;
 
-/** The other half of the check that the parser made: nothing in the journal can become a second command or parameter. */
+/** The other half of the parser's check: nothing in the journal can become a second command or parameter. */
 function path(address: string, smtpUtf8: boolean): string {
   assert(PATH.test(address), 'an address stays between its brackets');
   if (isAscii(address)) return address;
@@ -234,7 +234,8 @@ function hungUp(transaction: Transaction, reply: Reply): TransactionStep {
 function isAstray(stage: Stage, code: number): boolean {
   if (stage === 'data') return code < 400 && code !== 354;
   if (stage === 'content') return code < 400;
-  if (stage === 'rset') return code >= 300; // RFC 5321 §4.1.1.5: it cannot be refused, and who does may still have our last mail open
+  // RFC 5321 §4.1.1.5: RSET cannot be refused, and who does may still have our last mail open.
+  if (stage === 'rset') return code >= 300;
   return code >= 300 && code < 400;
 }
 
@@ -259,7 +260,7 @@ function recipientAnswered(transaction: Transaction, reply: Reply): TransactionS
   const { mail, pipelined, outcomes } = transaction;
   const at = transaction.at++;
   if (outcomes[at] !== null) {
-    // MAIL was refused. Who takes a recipient all the same has another transaction open: it must not get its end of data.
+    // MAIL was refused. Who takes a recipient now has another transaction open: it must not get its end of data.
     if (isWell(reply)) return CLOSE;
   } else if (isWell(reply)) transaction.accepted++;
   else outcomes[at] = recipientRefused(transaction, reply);
@@ -319,8 +320,8 @@ export function contentSent(transaction: Transaction): void {
 
 /**
  * The connection is gone, or out of step. A reused one that dies before the end of data has merely come to its end:
- * `again`. Later the message may even have arrived; it is sent once more all the same, for a duplicate is the lesser evil
- * (RFC 5321 §4.5.3.2.6, §6.1).
+ * `again`. Later the message may even have arrived; it is sent once more all the same, for a duplicate is the lesser
+ * evil (RFC 5321 §4.5.3.2.6, §6.1).
  */
 export function transactionLost(transaction: Transaction, reused: boolean, text: string): void {
   const tag = reused && !contentEnded(transaction) ? 'again' : 'deferred';

@@ -1,4 +1,4 @@
-/** The way back from text to the wire, where strings are one char per byte: UTF-8 (RFC 6531 §3.1). See text.ts for the way in. */
+/** From text to the wire, where a string has one char per byte: UTF-8 (RFC 6531 §3.1). The way in is text.ts. */
 import { isAscii } from './text.ts';
 
 const encoder = new TextEncoder();
