@@ -84,6 +84,7 @@ export class SinkSession {
   #from = '';
   #to: string[] = [];
   #recipients = 0;
+  #open = false;
   #bdatBytesLeft = 0;
   #bdatLast = false;
 
@@ -190,11 +191,13 @@ export class SinkSession {
     const code = this.#behaviour.refuseMail.next();
     if (code !== 0) return this.#refuse(code);
     this.#reset();
+    this.#open = true;
     if (this.#behaviour.onMessage !== undefined) this.#from = pathIn(chunk.toString('utf8', at, lf));
     this.#reply(OK);
   }
 
   #rcpt(chunk: Buffer, at: number, lf: number): void {
+    if (!this.#open) return this.#reply('503 5.5.1 MAIL first\r\n');
     const code = this.#behaviour.refuseRcpt.next();
     if (code !== 0) return this.#refuse(code);
     this.#recipients++;
@@ -295,6 +298,7 @@ export class SinkSession {
 
   #reset(): void {
     this.#from = '';
+    this.#open = false;
     if (this.#recipients === 0) return;
     this.#to = [];
     this.#recipients = 0;

@@ -10,7 +10,7 @@
  * DATA mode: CRLF . CRLF, and nothing else, ends the content (the line before the first byte counts as ended); at the
  * start of a line that follows CRLF, a dot is left out. Both modes: a CR without LF, or an LF without CR, becomes CRLF.
  * What cannot be judged at the end of a chunk (a CR, a dot, a dot and a CR) is left out there and, where it turns
- * out to be content, inserted at offset 0 of the next one.
+ * out to be content, inserted at `from` of the next call.
  *
  * Two implementations, held to the same cases: native.ts (C++) and twin.ts. Neither allocates in `scan`, nor keeps
  * a reference to what it was given.
@@ -54,7 +54,9 @@ export const FLAGS = { endOfData: 1, bareCr: 2, bareLf: 4, nul: 8, eightBit: 16 
 export const CUTS_MAX = 1024;
 /** Two slots a cut: its offset in the chunk; drop << 8 | insert. */
 export const CUT_SLOTS = 2;
-export const INSERTS = ['', '\r', '\n', '\r\n', '.', '.\r'] as const;
+export const INSERTS = ['', '\r', '\n', '\r\n'] as const;
+/** Indices into INSERTS. */
+export const INSERT = { nothing: 0, cr: 1, lf: 2, crlf: 3 } as const;
 
 export interface Scanner {
   readonly name: 'native' | 'twin';
