@@ -199,7 +199,9 @@ export class InboundSession implements ConnectionHandler {
     const lf = rest.indexOf(LF, this.#at);
     const length = (lf === -1 ? rest.length : lf + 1) - this.#at;
     if (length > LIMITS.commandLineBytesMax) {
-      this.#mode = 'line';
+      // A BDAT in such a line is not understood, and its octets would be taken for commands.
+      if (/^bdat /i.test(rest.toString('latin1', this.#at, this.#at + 5))) this.#end('lineTooLong');
+      else this.#mode = 'line';
       return true;
     }
     if (lf === -1) return false;
@@ -253,6 +255,10 @@ export class InboundSession implements ConnectionHandler {
     this.#lastRefusal = key;
     this.#relay.refused(this.id, this.#caller, key);
     const answer = smtp.refuse(this.#session, key, this.#settings, bdatBytes !== undefined);
+    if (bdatBytes !== undefined && bdatBytes > 2 * this.#settings.messageBytesMax) {
+      this.#out += answer.reply; // nobody means to send this much to the end
+      return this.#over('');
+    }
     if (bdatBytes !== undefined && bdatBytes > 0 && answer.action !== 'close') {
       // RFC 3030 §2: the octets come whatever we say; the answer waits for their end.
       this.#arrival?.discard();

@@ -225,7 +225,7 @@ export function transactionReply(transaction: Transaction, reply: Reply): Transa
  */
 function hungUp(transaction: Transaction, reply: Reply): TransactionStep {
   const outcome = outcomeOf(reply);
-  const untouched = transaction.accepted === 0 && !contentEnded(transaction);
+  const untouched = transaction.accepted === 0;
   settle(transaction, transaction.reused && untouched ? { ...outcome, tag: 'again' } : outcome);
   return CLOSE;
 }
@@ -342,7 +342,6 @@ export const awaitsFinal = ({ stage }: Transaction): boolean => stage === 'final
 function settle(transaction: Transaction, outcome: Outcome): void {
   const { outcomes } = transaction;
   for (let at = 0; at < outcomes.length; at++) outcomes[at] ??= outcome;
-  transaction.accepted = 0;
 }
 
 function firstNull(outcomes: readonly (Outcome | null)[], from: number): number {

@@ -28,7 +28,9 @@ async function start(context: ShardContext) {
         context.onSessionClosed(clientKey);
         if (sockets.size === 0) drained?.();
       });
-      socket.on('data', (line) => obey(socket, line.toString().trim()));
+      socket.on('data', (lines) => {
+        for (const line of lines.toString().trim().split('\n')) obey(socket, line);
+      });
       socket.write(`hello ${context.shard} ${door.side} ${clientKey} at ${door.local}\n`);
     },
     reloadTls: () => {
