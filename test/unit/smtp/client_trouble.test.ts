@@ -70,7 +70,8 @@ describe('421 ends the connection (RFC 5321 §3.8)', () => {
       Array(2).fill(`deferred ${bye}`),
       'close',
     ],
-    ['reused, to BDAT', reused(CHUNKED), 1, [bye], `${MAIL}${R1}${BDAT}`, [`again ${bye}`], 'close'],
+    ['reused, BDAT, to MAIL', reused(CHUNKED), 1, [bye], `${MAIL}${R1}${BDAT}`, [`again ${bye}`], 'close'],
+    ['reused, BDAT, to RCPT', reused(CHUNKED), 1, ['250 s', bye], `${MAIL}${R1}${BDAT}`, [`again ${bye}`], 'close'],
     [
       'to RSET, which is said on reused connections only',
       terms(PIPELINED, { rsetFirst: true }),
