@@ -3,4 +3,4 @@ import { startAdmin } from './admin/server.ts';
 import { loadConfig } from './config/load.ts';
 import { runProcess } from './gate/process.ts';
 
-await runProcess(loadConfig(), startAdmin);
+await runProcess(loadConfig(), { startAdmin });

@@ -11,18 +11,18 @@ import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/options.ts';
 import { printFaults } from '../telemetry/console.ts';
 import { StartFailure } from './listeners.ts';
-import type { Postern, StartAdmin } from './postern.ts';
+import type { Postern, PosternParts } from './postern.ts';
 import { startPostern } from './postern.ts';
 
 const EX_CONFIG = 78; // sysexits.h
 const EX_INTERRUPTED = 130; // 128 and the number of SIGINT, as shells have it
 
-export async function runProcess(loaded: Loaded, startAdmin: StartAdmin): Promise<void> {
+export async function runProcess(loaded: Loaded, parts: PosternParts): Promise<void> {
   if ('faults' in loaded) {
     printFaults(loaded.faults);
     process.exit(EX_CONFIG);
   }
-  const postern = await startOrExit(loaded.config, startAdmin);
+  const postern = await startOrExit(loaded.config, parts);
   process.on('uncaughtException', (error) => {
     postern.logFatal(error);
     process.exit(1);
@@ -36,9 +36,9 @@ export async function runProcess(loaded: Loaded, startAdmin: StartAdmin): Promis
 }
 
 /** A signal while it starts ends it: no client has been promised anything by then. */
-async function startOrExit(config: Config, startAdmin: StartAdmin): Promise<Postern> {
+async function startOrExit(config: Config, parts: PosternParts): Promise<Postern> {
   try {
-    return await startPostern(config, { startAdmin });
+    return await startPostern(config, parts);
   } catch (error) {
     const { message } = error as Error;
     printFaults(error instanceof StartFailure ? error.faults : [`cannot start: ${message}`]);
