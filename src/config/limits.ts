@@ -123,7 +123,7 @@ const TABLE = {
   shardYoungMs: [10_000, 'a death before this age is one of a shard that cannot run', 'the next start waits longer'],
   startMsMax: [600_000, 'journals of several GB are replayed in a few minutes', 'the start fails'],
   shutdownGraceMs: [2000, 'a shard that has cut its sessions still closes its journal', 'its thread is ended'],
-  reportMs: [50, 'closed sessions and log lines travel to main in batches', 'main knows them so much later'],
+  reportMs: [50, 'log lines travel to main in batches', 'main knows them so much later'],
   statusMs: [1000, 'gauges and the dashboard are as fresh as this', 'they are older'],
 
   adminConnectionsMax: [64, 'a few dashboards and Prometheus', 'further ones are closed'],

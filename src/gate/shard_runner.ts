@@ -61,11 +61,11 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
   }
 }
 
-/** Sessions closed since the last report. */
+/** Sessions closed in this turn of the event loop. Later reports would refuse a client for sessions that it has ended. */
 class ClosedSessions {
   readonly #report: (clientKeys: readonly string[]) => void;
   #keys: string[] = [];
-  #timer: NodeJS.Timeout | null = null;
+  #soon: NodeJS.Immediate | null = null;
 
   constructor(report: (clientKeys: readonly string[]) => void) {
     this.#report = report;
@@ -73,12 +73,12 @@ class ClosedSessions {
 
   add(clientKey: string): void {
     this.#keys.push(clientKey);
-    this.#timer ??= setTimeout(() => this.flush(), LIMITS.reportMs);
+    this.#soon ??= setImmediate(() => this.flush());
   }
 
   flush(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    if (this.#soon !== null) clearImmediate(this.#soon);
+    this.#soon = null;
     if (this.#keys.length === 0) return;
     this.#report(this.#keys);
     this.#keys = [];

@@ -297,6 +297,7 @@ export class DeliveryConnection implements OpeningHandler {
       this.#carrier.settle(part, this.#site.key, outcomes, this.#peer(), startMs);
       return this.#carryNext();
     }
+    if (this.#messages > 0) this.#carrier.relay.metrics.count('connections_out_reused');
     this.#rsetFirst = false;
     this.#state = { tag: 'carrying', carriage: { parcel: part, transaction: begun.transaction, startMs } };
     const connection = this.#connection!;

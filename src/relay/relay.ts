@@ -6,7 +6,7 @@ import type { SecureContext } from 'node:tls';
 import type { NextId } from '../base/ids.ts';
 import type { Config } from '../config/options.ts';
 import type { Envelope, Recipient, Side } from '../message/envelope.ts';
-import type { Deadlines } from '../net/connection.ts';
+import type { CloseReason, Deadlines } from '../net/connection.ts';
 import type { ContentRules } from '../policy/content.ts';
 import type { LocalDomains } from '../policy/recipient.ts';
 import type { Scanner } from '../scanner/scanner.ts';
@@ -16,11 +16,19 @@ import { REPLIES } from '../smtp/replies.ts';
 import type { Settings } from '../smtp/session.ts';
 import type { Spool, Stored } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { CounterId, Metrics } from '../telemetry/metrics.ts';
 import type { Origin } from './inbound.ts';
 import type { Outbound, Peer } from './outbound.ts';
 import type { RetryRules } from './retry.ts';
 import type { Caller, InboundSession } from './session.ts';
+
+const ENDED = {
+  'peer-closed': 'sessions_ended_peer_closed',
+  error: 'sessions_ended_error',
+  'tls-failed': 'sessions_ended_tls_failed',
+  finished: 'sessions_ended_finished',
+  destroyed: 'sessions_ended_destroyed',
+} as const satisfies Record<CloseReason, CounterId>;
 
 export type RelayTools = {
   readonly config: Config;
@@ -111,7 +119,8 @@ export class Relay {
     });
   }
 
-  sessionClosed(session: InboundSession, clientKey: string): void {
+  sessionClosed(session: InboundSession, clientKey: string, reason: CloseReason): void {
+    this.metrics.count(ENDED[reason]);
     this.sessions.delete(session);
     this.#tools.onSessionClosed(clientKey);
     if (this.sessions.size === 0) this.#noSession?.();
@@ -142,6 +151,7 @@ export class Relay {
   /** A refusal by policy, limit or grammar; `key` is stable. */
   refused(session: string, caller: Caller, key: ReplyKey): void {
     this.metrics.refused(key);
+    if (key === 'relayDenied' || key === 'unknownRecipient') this.metrics.count('recipients_refused');
     this.logger.log('refused', {
       session,
       side: caller.side,
@@ -187,6 +197,8 @@ export class Relay {
     }
     if (deferred > 0) this.metrics.count('recipients_deferred', deferred);
     if (failed > 0) this.metrics.count('recipients_failed', failed);
+    const most = delivered > 0 ? 'delivered' : failed > deferred ? 'failed' : 'deferred';
+    this.metrics.count(`attempts_${site.startsWith('inside') ? 'inside' : 'outside'}_${most}`);
     const first = recipients[0];
     this.logger.log('delivery', {
       id: message.envelope.id,

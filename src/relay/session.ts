@@ -115,7 +115,7 @@ export class InboundSession implements ConnectionHandler {
     this.#arrival?.discard();
     this.#arrival = null;
     if (reason === 'tls-failed') this.#relay.metrics.count('tls_inbound_failed');
-    this.#relay.sessionClosed(this, this.#caller.clientKey);
+    this.#relay.sessionClosed(this, this.#caller.clientKey, reason);
     const hello = smtp.helloOf(this.#session);
     this.#relay.logger.log('session', {
       session: this.id,

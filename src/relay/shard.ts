@@ -13,6 +13,7 @@ import { createDns } from '../net/dns.ts';
 import { serverContext } from '../net/tls.ts';
 import { chooseScanner } from '../scanner/index.ts';
 import { openSpool } from '../spool/index.ts';
+import type { SpoolStats } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Outbound } from './outbound.ts';
@@ -41,6 +42,7 @@ export type ShardStatus = {
   readonly ready: number;
   readonly scheduled: number;
   readonly connectionsOut: number;
+  readonly spool: SpoolStats;
 };
 
 export class Shard {
@@ -63,7 +65,7 @@ export class Shard {
   status(): ShardStatus {
     const { sessions, spool, outbound } = this.#relay;
     const { ready, scheduled, connections: connectionsOut } = outbound;
-    return { sessions: sessions.size, messages: spool.live.size, ready, scheduled, connectionsOut };
+    return { sessions: sessions.size, messages: spool.live.size, ready, scheduled, connectionsOut, spool: spool.stats };
   }
 
   /** Open transactions and deliveries finish within `msMax`; what is left then is cut, and nothing accepted is lost. */
