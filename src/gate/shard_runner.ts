@@ -8,7 +8,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { AssertionFailure, unreachable } from '../base/assert.ts';
 import { LIMITS } from '../config/limits.ts';
-import type { Shard, ShardContext } from '../relay/shard.ts';
+import type { Shard, ShardContext, ShardStatus } from '../relay/shard.ts';
 import type { SpoolStats } from '../spool/spool.ts';
 import { BatchingLogger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -18,7 +18,7 @@ import type { FromShard, ShardTask, ToShard } from './messages.ts';
 export type StartShard = (context: ShardContext) => Promise<ShardDoors>;
 /** What is used of a shard here. */
 export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain'> & {
-  status(): ReturnType<Shard['status']> & { readonly spool?: SpoolStats };
+  status(): Omit<ShardStatus, 'spool'> & { readonly spool?: SpoolStats };
 };
 
 const LOG_LIMITS = {

@@ -289,6 +289,7 @@ export class DeliveryConnection implements OpeningHandler {
       capabilities: this.#capabilities,
       lmtp: this.#target!.protocol === 'lmtp',
       rsetFirst: this.#rsetFirst,
+      reused: this.#messages > 0,
       contentAtHand: parcel.message.content !== null,
     });
     if (parcel.recipients.length > most) this.#site.pushAgain({ ...parcel, recipients: parcel.recipients.slice(most) });

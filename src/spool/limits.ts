@@ -1,0 +1,42 @@
+/**
+ * The spool's bounds and sizes, all in bytes unless the name says otherwise. What an operator may choose (segmentBytes,
+ * memoryBytesMax) is in SpoolOptions.
+ */
+export const SPOOL_LIMITS = {
+  /** Content up to here travels in the record (one sync a batch); larger content has a file of its own. Memory per draft. */
+  contentInlineBytesMax: 64 << 10,
+  /** First buffer of a draft of unknown size: most mail without large parts fits. */
+  draftBytesFirst: 8 << 10,
+  /** Added to a client's SIZE, which often counts line ends or dots otherwise than we do. */
+  draftBytesSlack: 1 << 10,
+  /** Piece in which large content is written. */
+  chunkBytes: 64 << 10,
+  /** Chunks kept for reuse over all drafts of the shard: 2 MiB. */
+  chunksKeptMax: 32,
+  /** A draft with more than this on its way to the disk asks its writer to wait: 256 KiB for each large message arriving. */
+  draftInFlightBytesMax: 256 << 10,
+  /** Largest piece that `Spool.read` yields. */
+  readBytesMax: 256 << 10,
+  /** A batch is closed here and the next one begins: bounds the two or three buffers and the time of one write. */
+  batchBytesMax: 4 << 20,
+  /** A batch buffer starts here and doubles as needed. */
+  batchBytesFirst: 256 << 10,
+  /** Batch buffers kept: one in flight, one filling, one for a burst. */
+  batchBuffersKeptMax: 3,
+  /** Below, a record with the largest inline content would not leave the reserve for marks free. */
+  segmentBytesMin: 128 << 10,
+  /** Segment sizes are u32 in the header. */
+  segmentBytesMax: 2 ** 31,
+  /** Zeros are written in pieces of this size when a segment is made. */
+  zeroBytes: 1 << 20,
+  /** A segment this full asks for its successor: late, so that a retired one is usually there to be recycled. */
+  prepareAtFraction: 1 / 2,
+  /** Without a successor the last part of a segment is for marks only, so that deliveries go on when the disk is full. */
+  reserveFraction: 1 / 4,
+  /** A full spool looks this often whether there is space again. */
+  fullRetryMs: 1000,
+  /** Bytes of copies forward in the journal's hands at once: between them new mail has its turn. */
+  copyBytesMax: 1 << 20,
+  /** Segments are read in windows of this size in recovery; a larger record widens its window. */
+  windowBytes: 1 << 20,
+} as const;

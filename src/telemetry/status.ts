@@ -1,0 +1,58 @@
+/** The state of the process as /healthz and the dashboard show it. Plain values: it is printed as JSON. */
+
+export type ShardState = 'starting' | 'ready' | 'broken' | 'waiting' | 'stopped';
+
+export type ShardReport = {
+  readonly shard: number;
+  readonly state: ShardState;
+  readonly restarts: number;
+  /** As the gate counts them: from the transfer of the socket to the report of its close. */
+  readonly sessions: number;
+  readonly messages: number;
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly connectionsOut: number;
+  readonly accepted: number;
+  readonly delivered: number;
+  readonly eventLoopDelayMs: number;
+};
+
+/** Counters rise from the start of the process; whoever reads twice has rates. */
+export type StatusReport = {
+  readonly hostname: string;
+  readonly timeMs: number;
+  readonly uptimeSeconds: number;
+  readonly state: 'starting' | 'serving' | 'stopping';
+  readonly residentBytes: number;
+  readonly cpuSeconds: number;
+  readonly totals: {
+    readonly connections: number;
+    readonly connectionsRefused: number;
+    readonly messagesFromOutside: number;
+    readonly messagesFromInside: number;
+    readonly bytes: number;
+    readonly recipientsDelivered: number;
+    readonly recipientsDeferred: number;
+    readonly recipientsFailed: number;
+    readonly dsnQueued: number;
+    readonly logLinesDropped: number;
+  };
+  readonly refusals: readonly { readonly reason: string; readonly code: number; readonly count: number }[];
+  readonly shards: readonly ShardReport[];
+};
+
+export type Health = {
+  /** A new connection would be served. */
+  readonly ok: boolean;
+  readonly stopping: boolean;
+  readonly shards: number;
+  readonly shardsReady: number;
+  readonly shardsBroken: number;
+};
+
+/** What the admin server asks. */
+export interface StatusSource {
+  health(): Health;
+  report(): StatusReport;
+  metricsPage(): Promise<string>;
+}
