@@ -26,6 +26,7 @@ const hasClang = ['clang-14', 'clang'].some((name) => spawnSync(name, ['--versio
 
 step('types', join(bin, 'tsc'), ['--noEmit', '-p', '.']);
 step('lint', join(bin, 'biome'), ['check', '--error-on-warnings', '.']);
-if (hasClang && existsSync(join(root, 'native/fuzz/run.sh'))) step('fuzz', 'bash', ['native/fuzz/run.sh', String(FUZZ_SECONDS)]);
+if (hasClang && existsSync(join(root, 'native/fuzz/run.sh')))
+  step('fuzz', 'bash', ['native/fuzz/run.sh', String(FUZZ_SECONDS)]);
 const files = globSync('test/**/*.test.ts', { cwd: root }).sort();
 step('tests', join(bin, 'node'), ['--test', '--test-timeout=120000', ...files]);
