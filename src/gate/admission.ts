@@ -91,7 +91,7 @@ const minuteOf = (nowMs: number): number => Math.floor(nowMs / MINUTE_MS);
 function turnMinute(client: Client, nowMs: number): void {
   const minute = minuteOf(nowMs);
   if (client.minute === minute) return;
-  client.begunBefore = 0;
+  client.begunBefore = client.minute === minute - 1 ? client.begun : 0;
   client.begun = 0;
   client.minute = minute;
 }

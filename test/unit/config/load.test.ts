@@ -133,6 +133,12 @@ test('all faults are reported at once, the crosswise ones as well', () => {
   );
 });
 
+test('what is faulty by itself is not reported again as missing or clashing', () => {
+  assert.equal(faultsOf({ POSTERN_DOMAINS: '*.example.org' }).length, 1);
+  assert.equal(faultsOf({ POSTERN_INSIDE_ROUTE: 'x' }).length, 1);
+  assert.equal(faultsOf({ POSTERN_OUTSIDE_LISTEN: 'x', POSTERN_INSIDE_LISTEN: '127.0.0.1:2525' }).length, 1);
+});
+
 test('the defaults are those of the contract', () => {
   const config = configOf();
   assert.deepEqual(config.outsideListen, [{ host: '127.0.0.1', port: 2525 }]);
