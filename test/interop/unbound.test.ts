@@ -1,0 +1,180 @@
+/**
+ * Our DNS client against a real resolver: unbound on loopback, with data of its own, and for the rest of `far.test` sent on to
+ * the server of test/support, so that recursion, CNAMEs and failures are unbound's.
+ */
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import type { Dns } from '../../src/net/dns.ts';
+import { createDns } from '../../src/net/dns.ts';
+import { resolveHosts } from '../../src/relay/mx.ts';
+import type { ScriptedDns } from '../support/dns_server.ts';
+import { refused, startScriptedDns } from '../support/dns_server.ts';
+
+const BINARY = ['/usr/sbin/unbound', '/usr/local/sbin/unbound'].find((file) => existsSync(file));
+const skip = BINARY === undefined ? 'unbound is not installed (Debian package unbound)' : false;
+const STARTS_MAX = 5;
+const TIMEOUT = { skip, timeout: 30_000 } as const;
+
+/** 3,000 bytes: more than 1,232 over UDP. */
+const LONG = Array.from({ length: 12 }, (_, at) => String.fromCharCode(97 + at).repeat(250));
+
+const LOCAL_DATA = [
+  'near.test. 300 MX 10 mx1.near.test.',
+  'near.test. 300 MX 20 MX2.Near.Test.',
+  'near.test. 300 TXT "v=spf1 -all"',
+  `long.near.test. 300 TXT ${LONG.map((part) => `"${part}"`).join(' ')}`,
+  'mx1.near.test. 300 A 192.0.2.1',
+  'mx1.near.test. 300 AAAA 2001:db8::1',
+  'mx2.near.test. 300 A 192.0.2.2',
+  'null.near.test. 300 MX 0 .',
+  `_25._tcp.mx1.near.test. 300 TLSA 3 1 1 ${'ab'.repeat(32)}`,
+  '1.2.0.192.in-addr.arpa. 300 PTR mx1.near.test.',
+];
+
+const configuration = (folder: string, port: number, farPort: number): string => `
+server:
+  directory: "${folder}"
+  interface: 127.0.0.1
+  port: ${port}
+  username: ""
+  chroot: ""
+  pidfile: ""
+  do-daemonize: no
+  use-syslog: no
+  num-threads: 1
+  do-ip6: no
+  module-config: "iterator"
+  do-not-query-localhost: no
+  access-control: 127.0.0.0/8 allow
+  local-zone: "test." nodefault
+  local-zone: "near.test." static
+  local-zone: "2.0.192.in-addr.arpa." static
+${LOCAL_DATA.map((line) => `  local-data: '${line}'`).join('\n')}
+stub-zone:
+  name: "far.test"
+  stub-addr: 127.0.0.1@${farPort}
+remote-control:
+  control-enable: no
+`;
+
+let far: ScriptedDns;
+let unbound: ChildProcess | null = null;
+let folder = '';
+let dns: Dns;
+
+before(async () => {
+  if (skip !== false) return;
+  const zone = {
+    'far.test': { MX: [{ preference: 5, exchange: 'alias.far.test' }] },
+    'alias.far.test': { CNAME: 'host.far.test' },
+    'host.far.test': { A: ['192.0.2.7'] },
+    'broken.far.test': { A: ['192.0.2.8'] },
+  };
+  far = await startScriptedDns({ zone });
+  folder = await mkdtemp(path.join(tmpdir(), 'postern-unbound-'));
+  dns = createDns({ servers: [{ host: '127.0.0.1', port: await startUnbound() }], timeoutMsMax: 20_000 });
+});
+
+after(async () => {
+  if (skip !== false) return;
+  if (unbound !== null && unbound.exitCode === null) {
+    const gone = once(unbound, 'exit');
+    unbound.kill('SIGTERM');
+    await gone;
+  }
+  await far.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Unbound cannot be told to take any free port: we look for one, and try again where somebody was faster. */
+async function startUnbound(): Promise<number> {
+  const file = path.join(folder, 'unbound.conf');
+  let said = '';
+  for (let starts = 0; starts < STARTS_MAX; starts++) {
+    const port = await freePort();
+    await writeFile(file, configuration(folder, port, far.port));
+    const child = spawn(BINARY!, ['-d', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    unbound = child;
+    for await (const line of createInterface({ input: child.stderr! })) {
+      said += `${line}\n`;
+      if (!line.includes('start of service')) continue;
+      child.stderr!.resume();
+      return port;
+    }
+  }
+  throw new Error(`unbound does not start:\n${said}`);
+}
+
+async function freePort(): Promise<number> {
+  const socket = dgram.createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
+}
+
+const records = (answer: Awaited<ReturnType<Dns['query']>>) => (answer.tag === 'records' ? answer.records : answer);
+
+test('records of every type', TIMEOUT, async () => {
+  assert.deepEqual(records(await dns.query('near.test', 'MX')), [
+    { preference: 10, exchange: 'mx1.near.test' },
+    { preference: 20, exchange: 'mx2.near.test' },
+  ]);
+  assert.deepEqual(records(await dns.query('MX1.near.test', 'A')), ['192.0.2.1']);
+  assert.deepEqual(records(await dns.query('mx1.near.test', 'AAAA')), ['2001:db8::1']);
+  assert.deepEqual(records(await dns.query('near.test', 'TXT')), ['v=spf1 -all']);
+  assert.deepEqual(records(await dns.query('null.near.test', 'MX')), [{ preference: 0, exchange: '' }]);
+  assert.deepEqual(records(await dns.query('1.2.0.192.in-addr.arpa', 'PTR')), ['mx1.near.test']);
+  assert.deepEqual(records(await dns.query('_25._tcp.mx1.near.test', 'TLSA')), [
+    { usage: 3, selector: 1, matchingType: 1, certificate: Buffer.alloc(32, 0xab) },
+  ]);
+});
+
+test('a text that does not fit into UDP arrives over TCP', TIMEOUT, async () => {
+  assert.deepEqual(records(await dns.query('long.near.test', 'TXT')), [LONG.join('')]);
+});
+
+test('no such name, and no such record', TIMEOUT, async () => {
+  const gone = await dns.query('gone.near.test', 'A');
+  assert.equal(gone.tag === 'none' && gone.why, 'nxdomain');
+  const empty = await dns.query('mx2.near.test', 'AAAA');
+  assert.equal(empty.tag === 'none' && empty.why, 'nodata');
+  const far = await dns.query('gone.far.test', 'A');
+  assert.equal(far.tag === 'none' && far.why, 'nxdomain');
+});
+
+test('CNAMEs that the resolver has followed', TIMEOUT, async () => {
+  assert.deepEqual(records(await dns.query('alias.far.test', 'A')), ['192.0.2.7']);
+});
+
+test('a zone whose servers refuse is SERVFAIL', TIMEOUT, async () => {
+  far.always((exchange) => (exchange.name === 'broken.far.test' ? refused(exchange) : exchange.reply(exchange.honest)));
+  assert.deepEqual(await dns.query('broken.far.test', 'A'), { tag: 'failed', reason: 'servfail' });
+});
+
+test('from domain to hosts', TIMEOUT, async () => {
+  const settings = { hostname: 'relay.test', ownAddresses: [], allowPrivate: true };
+  const near = await resolveHosts(dns, 'near.test', settings);
+  assert.equal(near.tag, 'hosts');
+  if (near.tag !== 'hosts') return;
+  assert.equal(near.site, 'mx1.near.test,mx2.near.test');
+  assert.deepEqual(
+    near.hosts.map((host) => host.addresses),
+    [['192.0.2.1', '2001:db8::1'], ['192.0.2.2']],
+  );
+  const far = await resolveHosts(dns, 'far.test', settings);
+  assert.ok(far.tag === 'hosts' && far.hosts[0]?.addresses[0] === '192.0.2.7', 'an MX that is a CNAME is tolerated');
+  const none = await resolveHosts(dns, 'null.near.test', settings);
+  assert.ok(none.tag === 'failed' && none.enhanced === '5.1.10');
+});
