@@ -1,6 +1,6 @@
 /**
- * Our DNS client against a real resolver: unbound on loopback, with data of its own, and for the rest of `far.test` sent on to
- * the server of test/support, so that recursion, CNAMEs and failures are unbound's.
+ * Our DNS client against a real resolver: unbound on loopback, with data of its own (near.test), and with the server of
+ * test/support as the authority of far.test and of signed.test, so that recursion, failures and validation are unbound's.
  */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
@@ -13,11 +13,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
+import type { Answer } from 'dns-packet';
 import type { Dns } from '../../src/net/dns.ts';
 import { createDns } from '../../src/net/dns.ts';
 import { resolveHosts } from '../../src/relay/mx.ts';
-import type { ScriptedDns } from '../support/dns_server.ts';
-import { refused, startScriptedDns } from '../support/dns_server.ts';
+import type { Exchange, ScriptedDns } from '../support/dns_server.ts';
+import { RCODE, replyTo, startScriptedDns } from '../support/dns_server.ts';
+import { makeZoneSigner } from '../support/dnssec.ts';
 
 const BINARY = ['/usr/sbin/unbound', '/usr/local/sbin/unbound'].find((file) => existsSync(file));
 const skip = BINARY === undefined ? 'unbound is not installed (Debian package unbound)' : false;
@@ -40,6 +42,8 @@ const LOCAL_DATA = [
   '1.2.0.192.in-addr.arpa. 300 PTR mx1.near.test.',
 ];
 
+const signer = makeZoneSigner('signed.test');
+
 const configuration = (folder: string, port: number, farPort: number): string => `
 server:
   directory: "${folder}"
@@ -52,7 +56,8 @@ server:
   use-syslog: no
   num-threads: 1
   do-ip6: no
-  module-config: "iterator"
+  module-config: "validator iterator"
+  trust-anchor: "${signer.trustAnchor}"
   do-not-query-localhost: no
   access-control: 127.0.0.0/8 allow
   local-zone: "test." nodefault
@@ -61,6 +66,9 @@ server:
 ${LOCAL_DATA.map((line) => `  local-data: '${line}'`).join('\n')}
 stub-zone:
   name: "far.test"
+  stub-addr: 127.0.0.1@${farPort}
+stub-zone:
+  name: "signed.test"
   stub-addr: 127.0.0.1@${farPort}
 remote-control:
   control-enable: no
@@ -78,8 +86,12 @@ before(async () => {
     'alias.far.test': { CNAME: 'host.far.test' },
     'host.far.test': { A: ['192.0.2.7'] },
     'broken.far.test': { A: ['192.0.2.8'] },
+    'signed.test': { MX: [{ preference: 5, exchange: 'mx.signed.test' }] },
+    'mx.signed.test': { A: ['192.0.2.9'] },
+    'forged.signed.test': { A: ['192.0.2.10'] },
   };
   far = await startScriptedDns({ zone });
+  far.always(authority);
   folder = await mkdtemp(path.join(tmpdir(), 'postern-unbound-'));
   dns = createDns({ servers: [{ host: '127.0.0.1', port: await startUnbound() }], timeoutMsMax: 20_000 });
 });
@@ -94,6 +106,17 @@ after(async () => {
   await far.close();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** Refuses one name, signs a zone, and lies in it about another. */
+function authority({ name, type, query, honest, reply }: Exchange): void {
+  if (name === 'broken.far.test') return reply(replyTo(query, RCODE.refused));
+  if (!name.endsWith('signed.test')) return reply(honest);
+  if (type === 'DNSKEY') return reply(signer.signed(replyTo(query, RCODE.noerror, [signer.key])));
+  const signed = signer.signed(honest);
+  if (name !== 'forged.signed.test') return reply(signed);
+  const lie = (answer: Answer): Answer => (answer.type === 'A' ? { ...answer, data: '203.0.113.66' } : answer);
+  reply({ ...signed, answers: (signed.answers ?? []).map(lie) });
+}
 
 /** Unbound cannot be told to take any free port: we look for one, and try again where somebody was faster. */
 async function startUnbound(): Promise<number> {
@@ -159,8 +182,18 @@ test('CNAMEs that the resolver has followed', TIMEOUT, async () => {
 });
 
 test('a zone whose servers refuse is SERVFAIL', TIMEOUT, async () => {
-  far.always((exchange) => (exchange.name === 'broken.far.test' ? refused(exchange) : exchange.reply(exchange.honest)));
   assert.deepEqual(await dns.query('broken.far.test', 'A'), { tag: 'failed', reason: 'servfail' });
+});
+
+test('AD is set for what unbound has validated, though we do not ask for signatures', TIMEOUT, async () => {
+  const signed = await dns.query('signed.test', 'MX');
+  assert.ok(signed.tag === 'records' && signed.authentic, JSON.stringify(signed));
+  const plain = await dns.query('far.test', 'MX');
+  assert.ok(plain.tag === 'records' && !plain.authentic, JSON.stringify(plain));
+});
+
+test('an answer that does not bear its signature is SERVFAIL', TIMEOUT, async () => {
+  assert.deepEqual(await dns.query('forged.signed.test', 'A'), { tag: 'failed', reason: 'servfail' });
 });
 
 test('from domain to hosts', TIMEOUT, async () => {
