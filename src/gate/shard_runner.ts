@@ -8,8 +8,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { AssertionFailure, unreachable } from '../base/assert.ts';
 import { LIMITS } from '../config/limits.ts';
-import type { Shard, ShardContext, ShardStatus } from '../relay/shard.ts';
-import type { SpoolStats } from '../spool/spool.ts';
+import type { Shard, ShardContext } from '../relay/shard.ts';
 import { BatchingLogger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { FromShard, ShardTask, ToShard } from './messages.ts';
@@ -17,9 +16,7 @@ import type { FromShard, ShardTask, ToShard } from './messages.ts';
 /** relay's `startShard`, but in tests. */
 export type StartShard = (context: ShardContext) => Promise<ShardDoors>;
 /** What is used of a shard here. */
-export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain'> & {
-  status(): Omit<ShardStatus, 'spool'> & { readonly spool?: SpoolStats };
-};
+export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain' | 'status'>;
 
 const LOG_LIMITS = {
   batchBytes: LIMITS.logBatchBytes,
@@ -128,7 +125,6 @@ function keepGauges(shard: ShardDoors, metrics: Metrics): () => void {
     metrics.set('connections_out_open', status.connectionsOut);
     metrics.set('event_loop_delay_seconds', delay.max / 1e9);
     delay.reset();
-    if (status.spool === undefined) return;
     const { spool } = status;
     metrics.count('journal_syncs', spool.syncs - syncs);
     metrics.count('journal_records', spool.records - records);

@@ -71,6 +71,10 @@ export class Supervisor {
       atomics: 'disabled',
       recordTiming: false,
     });
+    // What a thread throws between the end of its task and its own; with a task under way, that rejects instead.
+    this.#pool.on('error', ({ message, stack }: Error) =>
+      settings.logger.log('shard-died', { detail: message, stack: stack ?? '' }),
+    );
   }
 
   /**
@@ -92,8 +96,12 @@ export class Supervisor {
     });
   }
 
-  /** Hands the socket over and counts its session; false when no shard can take it, and then it is still ours. */
+  /**
+   * Hands the socket over and counts its session; false when no shard can take it, and then it is still ours. While
+   * Postern starts, no shard is used: until all journals are replayed it may still have to give up.
+   */
   dispatch(visitor: Visitor): boolean {
+    if (this.#phase !== 'serving') return false;
     const slot = this.#leastLoaded();
     if (slot === null || slot.port === null) return false;
     try {

@@ -11,6 +11,8 @@ import type { Door, ShardContext } from '../../../src/relay/shard.ts';
 /** Where a test wants the start to fail. */
 const FAILING_HOSTNAME = 'fails.example';
 
+const SPOOL_STATS = { syncs: 5, records: 9, segments: 2, bytesOnDisk: 4096, bytesInMemory: 100, broken: false };
+
 export default (task: ShardTask) => runShard(task, start);
 
 async function start(context: ShardContext) {
@@ -47,7 +49,14 @@ async function start(context: ShardContext) {
         drained = resolve;
       });
     },
-    status: () => ({ sessions: sockets.size, messages: 7, ready: 1, scheduled: 2, connectionsOut: 3 }),
+    status: () => ({
+      sessions: sockets.size,
+      messages: 7,
+      ready: 1,
+      scheduled: 2,
+      connectionsOut: 3,
+      spool: SPOOL_STATS,
+    }),
   };
 
   function obey(socket: Socket, line: string) {

@@ -100,6 +100,8 @@ test('the admin server stands beside it', { timeout: 20_000 }, async (context) =
   const page = await (await fetch(`${at}/metrics`)).text();
   assert.match(page, /^postern_connections_total\{side="outside"\} 1$/m);
   assert.match(page, /^postern_queue_ready\{shard="0"\} 1$/m);
+  assert.match(page, /^postern_journal_syncs_total 5$/m);
+  assert.match(page, /^postern_journal_records_total 9$/m);
   assert.match(page, /^process_cpu_seconds_total 0\.\d+$/m);
   assert.match(page, /^postern_shards_ready 1$/m);
   client.say('break');
