@@ -1,7 +1,9 @@
 /** The scanner that serves, and why it is this one. */
+import { loadNative } from './native.ts';
 import type { Scanner } from './scanner.ts';
 import { twin } from './twin.ts';
 
-export type Choice = { readonly scanner: Scanner; readonly why: string };
-
-export const chooseScanner = (): Choice => ({ scanner: twin, why: 'the TypeScript scanner' });
+export function chooseScanner(): { readonly scanner: Scanner; readonly why: string } {
+  const { scanner, why } = loadNative();
+  return { scanner: scanner ?? twin, why };
+}
