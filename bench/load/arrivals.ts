@@ -6,8 +6,7 @@ import { Bitmap } from './bitmap.ts';
 import type { Arrived } from './content_reader.ts';
 import { type Latency, LatencyHistogram } from './latency.ts';
 
-export type RunArrivals = {
-  readonly run: number;
+export type RunCounts = {
   /** Distinct numbers that came intact. */
   readonly distinct: number;
   /** Intact messages whose number was there already. */
@@ -16,8 +15,9 @@ export type RunArrivals = {
   readonly firstUs: number;
   /** When the last distinct number came. */
   readonly lastUs: number;
-  readonly endToEnd: Latency;
 };
+
+export type RunArrivals = RunCounts & { readonly run: number; readonly endToEnd: Latency };
 
 export type SinkStats = {
   readonly connections: number;
@@ -78,6 +78,11 @@ export class Arrivals {
     this.refusals[code] = (this.refusals[code] ?? 0) + 1;
   }
 
+  /** A run's counts alone: cheap enough to ask for while the load runs. */
+  counts(run: number): RunCounts {
+    return countsOf(this.#runs.get(run) ?? new Run());
+  }
+
   /** The numbers of a run that came intact. */
   seen(run: number): Bitmap {
     return this.#runs.get(run)?.seen ?? new Bitmap();
@@ -85,17 +90,7 @@ export class Arrivals {
 
   stats(): SinkStats {
     const runs: RunArrivals[] = [];
-    for (const [id, run] of this.#runs) {
-      runs.push({
-        run: id,
-        distinct: run.seen.size,
-        duplicates: run.duplicates,
-        altered: run.altered,
-        firstUs: run.firstUs,
-        lastUs: run.lastUs,
-        endToEnd: run.latency.summary(),
-      });
-    }
+    for (const [id, run] of this.#runs) runs.push({ run: id, ...countsOf(run), endToEnd: run.latency.summary() });
     const { connections, connectionsOpen, messages, recipients, bytes, unstamped } = this;
     return {
       connections,
@@ -117,4 +112,8 @@ export class Arrivals {
     }
     return run;
   }
+}
+
+function countsOf({ seen, duplicates, altered, firstUs, lastUs }: Run): RunCounts {
+  return { distinct: seen.size, duplicates, altered, firstUs, lastUs };
 }

@@ -11,12 +11,12 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { parseArgs } from 'node:util';
-import { Arrivals, type SinkStats } from './arrivals.ts';
+import { Arrivals, type RunCounts, type SinkStats } from './arrivals.ts';
 import type { Bitmap } from './bitmap.ts';
 import { CHILD_FLAG, serve } from './child.ts';
 import { type Behaviour, type Delivered, type Extension, type Refusal, SinkSession, Turns } from './sink_session.ts';
 
-export type { SinkStats } from './arrivals.ts';
+export type { RunCounts, SinkStats } from './arrivals.ts';
 export type { Delivered, Extension, Refusal } from './sink_session.ts';
 
 export type SinkOptions = {
@@ -93,6 +93,10 @@ export class Sink {
 
   stats(): SinkStats {
     return this.#arrivals.stats();
+  }
+
+  counts(run: number): RunCounts {
+    return this.#arrivals.counts(run);
   }
 
   /** The numbers of a run that came intact. */
@@ -187,6 +191,7 @@ async function program(): Promise<void> {
 export type SinkApi = {
   readonly listen: (options: SinkOptions) => Promise<{ readonly host: string; readonly port: number }>;
   readonly stats: (nothing: undefined) => SinkStats;
+  readonly counts: (run: number) => RunCounts;
   /** The bits of a run's numbers that came intact: `new Bitmap(bytes)`. */
   readonly seen: (run: number) => Uint8Array;
 };
@@ -203,6 +208,7 @@ function childApi(): SinkApi {
       return { host: sink.host, port: sink.port };
     },
     stats: () => listening().stats(),
+    counts: (run) => listening().counts(run),
     seen: (run) => listening().seen(run).bytes(),
   };
 }

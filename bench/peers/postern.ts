@@ -1,0 +1,145 @@
+/**
+ * Postern as a process under test: configured by its environment only, its log in a file (a pipe would cost the runner CPU that
+ * the relay needs), killed and started anew on the same spool and the same addresses.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export type HostPort = { readonly host: string; readonly port: number };
+
+export type PosternOptions = {
+  /** Spool and log go here. */
+  readonly folder: string;
+  /** POSTERN_ and the name. Listeners and spool are set unless they are here. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Runs the shards so that `killShard` can end one (mortal_main.ts). */
+  readonly mortal?: boolean;
+};
+
+export type Postern = {
+  readonly pid: number;
+  readonly outside: HostPort;
+  readonly inside: HostPort;
+  readonly admin: HostPort | undefined;
+  /** From the start of the process to "ready". */
+  readonly readyMs: number;
+  /** Still there, as far as this process has been told. */
+  readonly alive: boolean;
+  /** SIGTERM; resolves with the exit code. Null where it had to be killed. */
+  stop(): Promise<number | null>;
+  /** SIGKILL to the whole process. */
+  kill(): Promise<void>;
+  /** One shard ends at once, as if its thread had crashed. Only where `mortal`. */
+  killShard(shard: number): void;
+};
+
+type Ready = {
+  readonly event: string;
+  readonly outside: HostPort[];
+  readonly inside: HostPort[];
+  readonly admin: HostPort | null;
+};
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const MORTAL_MAIN = fileURLToPath(new URL('./mortal_main.ts', import.meta.url));
+const READY_MS_MAX = 60_000;
+const STOP_MS_MAX = 40_000;
+const POLL_MS = 10;
+
+/** Rejects, with the end of the log, where it is not ready within a minute. */
+export async function startPostern(options: PosternOptions): Promise<Postern> {
+  mkdirSync(options.folder, { recursive: true });
+  const logFile = join(options.folder, 'postern.log');
+  const log = openSync(logFile, 'a');
+  const logFrom = readFileSync(logFile).length;
+  const startMs = performance.now();
+  const child = spawn(process.execPath, [options.mortal ? MORTAL_MAIN : MAIN], {
+    env: { ...process.env, ...environmentOf(options) },
+    stdio: options.mortal ? ['ignore', log, log, 'ipc'] : ['ignore', log, log],
+  });
+  closeSync(log);
+  const end = (): void => void child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
+  const ready = await untilReady(child, logFile, logFrom, startMs);
+  const [outside] = ready.outside;
+  const [inside] = ready.inside;
+  if (outside === undefined || inside === undefined || child.pid === undefined)
+    throw new Error('Postern listens nowhere');
+  return {
+    pid: child.pid,
+    outside,
+    inside,
+    admin: ready.admin ?? undefined,
+    readyMs: performance.now() - startMs,
+    get alive() {
+      return child.exitCode === null && child.signalCode === null;
+    },
+    stop: () => stopped(child),
+    kill: async () => {
+      const ended = exited(child);
+      child.kill('SIGKILL');
+      await ended;
+    },
+    killShard: (shard) => {
+      if (!child.connected) throw new Error('only a mortal Postern has shards to kill');
+      child.send({ kill: shard });
+    },
+  };
+}
+
+/** The environment that starts another Postern where the first one was: same addresses, same spool. */
+export function inPlaceOf(first: Postern, options: PosternOptions): PosternOptions {
+  const at = ({ host, port }: HostPort): string => `${host}:${port}`;
+  return {
+    ...options,
+    environment: {
+      ...options.environment,
+      OUTSIDE_LISTEN: at(first.outside),
+      INSIDE_LISTEN: at(first.inside),
+      ADMIN_LISTEN: first.admin === undefined ? '' : at(first.admin),
+    },
+  };
+}
+
+function environmentOf(options: PosternOptions): Record<string, string> {
+  const settings = {
+    HOSTNAME: 'postern.example',
+    OUTSIDE_LISTEN: '127.0.0.1:0',
+    INSIDE_LISTEN: '127.0.0.1:0',
+    ADMIN_LISTEN: '127.0.0.1:0',
+    SPOOL_DIR: join(options.folder, 'spool'),
+    ...options.environment,
+  };
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [`POSTERN_${name}`, value]));
+}
+
+async function untilReady(child: ChildProcess, logFile: string, logFrom: number, startMs: number): Promise<Ready> {
+  for (;;) {
+    const lines = existsSync(logFile) ? readFileSync(logFile).toString('utf8', logFrom).split('\n') : [];
+    const ready = lines.find((line) => line.includes('"event":"ready"'));
+    if (ready !== undefined) return JSON.parse(ready) as Ready;
+    const late = performance.now() - startMs > READY_MS_MAX;
+    if (late || child.exitCode !== null || child.signalCode !== null) {
+      child.kill('SIGKILL');
+      const why = late ? 'not ready' : `ended with ${child.signalCode ?? child.exitCode}`;
+      throw new Error(`Postern ${why}:\n${lines.slice(-8).join('\n').slice(-4000)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+const exited = (child: ChildProcess): Promise<void> =>
+  child.exitCode !== null || child.signalCode !== null
+    ? Promise.resolve()
+    : new Promise((resolve) => child.once('exit', () => resolve()));
+
+async function stopped(child: ChildProcess): Promise<number | null> {
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+  await exited(child);
+  clearTimeout(timer);
+  return child.exitCode;
+}
