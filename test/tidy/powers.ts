@@ -1,6 +1,6 @@
 /**
- * Ambient powers, and the one home of each: what reaches out of the program is in few places, so that a test can replace
- * it and a reader can find it. Modules are imports that exist at run time; a type brings no power along.
+ * Ambient powers, and the one home of each: what reaches out of the program is in few places, so that a test can
+ * replace it and a reader can find it. Modules are imports that exist at run time; a type brings no power along.
  */
 export type Power = {
   readonly name: string;
@@ -31,7 +31,7 @@ export const POWERS: readonly Power[] = [
   },
   {
     name: 'the clock',
-    code: /\bDate\s*\.\s*now\b|\bperformance\s*\.\s*(?:now|timeOrigin)\b|\bnew Date\(\s*\)|(?<!\bnew )\bDate\(|\bhrtime\b/g,
+    code: /\bDate\s*\.\s*now\b|\bperformance\s*\.\s*(?:now|time\w+)\b|\bnew Date\(\s*\)|(?<!new )\bDate\(|\bhrtime\b/g,
     homes: ['src/base/clock.ts'],
   },
   {

@@ -78,7 +78,7 @@ export const fileName: Rule = ({ path }) => {
   ];
 };
 
-/** A file that is large for a reason begins with it: `// Large: …`; before a long function it stands on the line above. */
+/** What is large for a reason says so: `// Large: …` on a file's first line, or on the line above a function. */
 const LARGE = /^\s*\/\/ Large: \S.{9,}/;
 
 export const sizes: Rule = (source) => {

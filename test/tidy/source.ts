@@ -170,23 +170,22 @@ const HEADS = [/\bfunction\b/, /=> \{$/, /^\s*(?:(?:static|async|get|set|overrid
 
 /** Functions with a block, and how long they are from their first line to the brace that closes them. */
 export function functionsOf(source: Source): Declared[] {
-  const lines = source.code.split('\n');
+  const lines = source.code.split('\n').map((line) => line.trimEnd());
   const shown = source.text.split('\n');
   const found: Declared[] = [];
   for (const [index, line] of lines.entries()) {
     if (NO_FUNCTION.test(line) || !HEADS.some((head) => head.test(line))) continue;
     const indent = /^ */.exec(line)?.[0] ?? '';
-    const end = lines.findIndex((other, at) => at > index && other.startsWith(`${indent}}`));
-    const between = lines.slice(index, end === -1 ? index : end);
-    const leaves = between.some((other, at) => at > 0 && other.trim() !== '' && indentOf(other) < indent.length);
-    const heads = between.findIndex((other) => other.endsWith('{'));
-    if (end === -1 || leaves || heads === -1) continue;
-    found.push({ line: index + 1, lines: end - index + 1, name: (shown[index] as string).trim() });
+    const sameIndent = (from: number): number =>
+      lines.findIndex((other, at) => at > from && other.startsWith(indent) && /^[^ ]/.test(other.slice(indent.length)));
+    // Parameters on lines of their own: the head ends where `) … {` is.
+    const head = line.endsWith('{') ? index : line.endsWith('(') ? sameIndent(index) : -1;
+    if (head === -1 || (head !== index && !/^ *\).*\{$/.test(lines[head] ?? ''))) continue;
+    const end = sameIndent(head);
+    if (end !== -1) found.push({ line: index + 1, lines: end - index + 1, name: (shown[index] ?? '').trim() });
   }
   return found;
 }
-
-const indentOf = (line: string): number => /^ */.exec(line)?.[0].length ?? 0;
 
 const sourcesOf = (folder: string): Source[] =>
   filesBelow(folder, ['.ts', '.mjs']).map((path) => parse(path, readText(path)));
