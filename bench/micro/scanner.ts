@@ -13,7 +13,8 @@ import { twin } from '../../src/scanner/twin.ts';
 const BYTES = 65_536;
 const HEADER = Buffer.from('Subject: x\r\n\r\n');
 
-const filled = (line: string): Buffer => Buffer.from(line.repeat(Math.ceil(BYTES / line.length)).slice(0, BYTES), 'latin1');
+const filled = (line: string): Buffer =>
+  Buffer.from(line.repeat(Math.ceil(BYTES / line.length)).slice(0, BYTES), 'latin1');
 const BASE64_LINE = `${'QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk'.repeat(2).slice(0, 76)}\r\n`;
 const BODIES = {
   'base64, 76 columns': filled(BASE64_LINE),

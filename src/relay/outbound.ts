@@ -198,6 +198,7 @@ export class Outbound implements SiteOwner {
       if (outcome.tag === 'again' || before.tag !== 'waiting') return;
       if (outcome.tag === 'delivered') {
         changes.push({ recipient, state: { tag: 'delivered' } });
+        this.relay.metrics.observe('queue_seconds', (nowMs - envelope.acceptedMs) / 1000);
         return;
       }
       const attempts = before.attempts + 1;
@@ -206,6 +207,7 @@ export class Outbound implements SiteOwner {
           ? null
           : nextAttemptMs(attempts, envelope.acceptedMs, nowMs, randomFraction(), this.relay.retryRules);
       if (nextMs === null) {
+        if (outcome.tag === 'deferred') this.relay.metrics.count('recipients_expired');
         failed.push({ recipient, outcome, expired: outcome.tag === 'deferred', host: peer.host });
       } else {
         const detail = describe(outcome);
