@@ -56,6 +56,7 @@ server:
   use-syslog: no
   num-threads: 1
   do-ip6: no
+  rrset-roundrobin: no
   module-config: "validator iterator"
   trust-anchor: "${signer.trustAnchor}"
   do-not-query-localhost: no

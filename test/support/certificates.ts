@@ -61,14 +61,14 @@ export function makeCertificate(wish: CertificateWish): Issued {
 }
 
 function extensions({ names, authority }: CertificateWish): Buffer[] {
-  const alternatives = names.map((name) =>
+  const entries = names.map((name) =>
     ipaddr.isValid(name) ? der(0x87, Buffer.from(ipaddr.parse(name).toByteArray())) : der(0x82, Buffer.from(name)),
   );
-  const names1 = sequence(hex(SUBJECT_ALT_NAME), der(0x04, sequence(...alternatives)));
+  const alternatives = sequence(hex(SUBJECT_ALT_NAME), der(0x04, sequence(...entries)));
   const critical = hex('0101ff');
   return authority === true
-    ? [names1, sequence(hex(BASIC_CONSTRAINTS), critical, der(0x04, sequence(critical)))]
-    : [names1];
+    ? [alternatives, sequence(hex(BASIC_CONSTRAINTS), critical, der(0x04, sequence(critical)))]
+    : [alternatives];
 }
 
 const nameOf = (common: string): Buffer =>
@@ -89,5 +89,7 @@ function der(tag: number, content: Buffer): Buffer {
   return Buffer.concat([Buffer.from([tag, ...head]), content]);
 }
 
-const pem = (bytes: Buffer): string =>
-  `-----BEGIN CERTIFICATE-----\n${bytes.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
+function pem(bytes: Buffer): string {
+  const lines = bytes.toString('base64').match(/.{1,64}/g)!; // no empty line at the end: OpenSSL refuses it
+  return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
+}

@@ -243,6 +243,25 @@ test('SERVFAIL and REFUSED are told apart', async (t) => {
   assert.deepEqual(await client.query('n2.many.test', 'A'), { tag: 'failed', reason: 'refused' });
 });
 
+test("what one server says explains a failure better than the others' silence or absence", async (t) => {
+  const { one, two, timers, client } = await twoServers(t);
+  const silence = async (lookUp: Promise<unknown>, server: ScriptedDns) => {
+    const before = server.queries.length;
+    for (const [at, ms] of [1000, 2000, 4000, 8000].entries()) {
+      await server.asked(before + at + 1);
+      timers.advance(ms);
+    }
+    return lookUp;
+  };
+  two.always(dns.drop);
+  one.next(dns.servfail);
+  const said = client.query('n1.many.test', 'A');
+  assert.deepEqual(await silence(said, two), { tag: 'failed', reason: 'servfail' });
+  const withDead = createDns({ servers: [await deadServer(), two], timeoutMsMax: 15_000, timers });
+  const silent = withDead.query('n2.many.test', 'A');
+  assert.deepEqual(await silence(silent, two), { tag: 'failed', reason: 'timeout' });
+});
+
 test('a code whose upper bits are in EDNS is no success', async (t) => {
   const { client, server } = await world(t);
   server.next(({ query, reply }) => {
