@@ -265,9 +265,10 @@ export class DeliveryConnection implements OpeningHandler {
     const spent = this.#messages >= messagesMax || monotonicMs() - this.#openedMs > connectionAgeMsMax;
     this.#state = { tag: 'idle' };
     if (spent || this.#carrier.draining) return this.quit();
-    this.#connection!.setDeadline(config.connectionIdleSecondsMax);
     const parcel = this.#site.next(this);
     if (parcel !== null) this.#begin(parcel);
+    else if (config.connectionIdleSecondsMax === 0) this.quit();
+    else this.#connection!.setDeadline(config.connectionIdleSecondsMax);
   }
 
   #begin(parcel: Parcel): void {
