@@ -94,18 +94,14 @@ export const forgeriesFirst: Behaviour = (exchange) => {
   honest(exchange);
 };
 
-/** The right id and question, from another socket; `sent` resolves when it is in the client's way. Nothing else comes. */
-export function fromElsewhere(): { readonly behaviour: Behaviour; readonly sent: Promise<void> } {
-  const { promise: sent, resolve } = Promise.withResolvers<void>();
-  const behaviour: Behaviour = (exchange) => {
-    const socket = dgram.createSocket('udp4');
-    socket.send(encode(poison(exchange)), exchange.remote.port, exchange.remote.address, () => {
-      socket.close();
-      resolve();
-    });
-  };
-  return { behaviour, sent };
-}
+/** The right id and question with a poisoned answer, from another socket; when that is in the client's, the honest one. */
+export const fromElsewhereFirst: Behaviour = (exchange) => {
+  const socket = dgram.createSocket('udp4');
+  socket.send(encode(poison(exchange)), exchange.remote.port, exchange.remote.address, () => {
+    socket.close();
+    honest(exchange);
+  });
+};
 
 /** Beside the answer, records for names nobody asked about. */
 export const strangers: Behaviour = (exchange) => {
