@@ -11,12 +11,12 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { pause } from './bench.ts';
+import { pause, type Table } from './bench.ts';
 import { type Carried, Carrier } from './demo/carrier.ts';
 import { INSIDE_DOMAINS, INTERNET_DOMAINS, INTERNET_SENDERS, World } from './demo/world.ts';
 import { Ledger } from './load/ledger.ts';
 import { inPlaceOf, type Postern, type PosternOptions, startPostern } from './peers/postern.ts';
-import { digits, type Table, tableText } from './report.ts';
+import { digits, tableText } from './report.ts';
 
 const SHARDS = 2;
 const DOOMED_SHARD = 0;

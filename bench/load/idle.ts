@@ -75,11 +75,16 @@ async function probe(): Promise<number> {
   let answered = 0;
   const one = (socket: Socket): Promise<void> =>
     new Promise((resolve) => {
-      const timer = setTimeout(resolve, PROBE_MS_MAX);
-      socket.once('data', (chunk: Buffer) => {
-        if (chunk.toString('latin1', 0, 3) === '250') answered++;
+      const done = (): void => {
         clearTimeout(timer);
         resolve();
+      };
+      const timer = setTimeout(done, PROBE_MS_MAX);
+      socket.once('close', done);
+      socket.once('data', (chunk: Buffer) => {
+        if (chunk.toString('latin1', 0, 3) === '250') answered++;
+        socket.off('close', done);
+        done();
       });
       socket.write('NOOP\r\n');
     });
