@@ -1,7 +1,7 @@
 /**
- * A DNS server in the process, for the demo, the load scenarios and the tests: zones as data, over UDP and TCP on one port
- * of loopback. To the relay it is the recursive resolver: it follows CNAMEs in its own zone, says "there is none" with
- * a SOA (RFC 2308), truncates what does not fit, and sets AD for what it is told is authentic.
+ * A DNS server in the process, for the demo, the load scenarios and the tests: zones as data, over UDP and TCP on one
+ * port of loopback. To the relay it is the recursive resolver: it follows CNAMEs in its own zone, says "there is none"
+ * with a SOA (RFC 2308), truncates what does not fit, and sets AD for what it is told is authentic.
  *
  *   query ─► honest answer ─► `handle`, which may send it, something else, or nothing ─► client
  */

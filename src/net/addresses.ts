@@ -23,7 +23,7 @@ export function normaliseAddress(text: string): string {
 export const isAddress = (text: string): boolean => parse(text) !== null;
 
 /**
- * Whom admission counts: an IPv4 address, or the /64 that an IPv6 address is in, as a subscriber has at least that much.
+ * Whom admission counts: an IPv4 address, or the /64 that an IPv6 address is in: a subscriber has at least that much.
  * `address` is normalised. Runs for each connection on the main thread: no parsing beyond what it needs.
  *
  *   192.0.2.7 → "192.0.2.7"     2001:db8:0:1::7 → "2001:db8:0:1"     ::1 → "0:0:0:0"

@@ -1,8 +1,8 @@
 /**
- * Our own thin DNS client (architecture §3.12): a stub that asks recursive resolvers over UDP and, where the answer does
- * not fit, TCP; with a cache. `dns.lookup` is never called.
+ * Our own thin DNS client (architecture §3.12): a stub that asks recursive resolvers over UDP and, where the answer
+ * does not fit, TCP; with a cache. `dns.lookup` is never called.
  *
- *   query ─► cache? ─► the same question under way? ─► a free slot, or wait ─► servers in turn, each wait twice the last
+ *   query ─► cache? ─► the same question under way? ─► a free slot, or wait ─► servers in turn, each wait doubled
  *
  * What DNS says, failures included, is a returned value (DnsAnswer); a rejection would be a defect of ours.
  */

@@ -1,9 +1,9 @@
 /**
  * Queries and replies of DNS as bytes (RFC 1035 §4), on top of dns-packet. Pure: bytes in, values out.
  *
- * A reply is read in two steps. `isReplyTo` looks at fixed places and decides whether this is an answer to our question at
- * all; what fails there is nobody's answer and is dropped. `readReply` decodes what passed, and believes only records
- * that the question leads to: the name asked for, and where its CNAMEs point.
+ * A reply is read in two steps. `isReplyTo` looks at fixed places and decides whether this answers our question at all;
+ * what fails there is nobody's answer and is dropped. `readReply` decodes what passed, and believes only records that
+ * the question leads to: those of the name asked for, and of the names that its CNAMEs point to.
  *
  * The query asks with the AD bit set, which is how a client without DO says that it wants to know whether the data is
  * authentic (RFC 6840 §5.7): the same knowledge as with DO, without signatures that would truncate every other answer.
@@ -51,7 +51,7 @@ export type DnsFailure =
   /** Above one of ours: records or text bytes of an answer, look-ups waiting. */
   | 'limit';
 
-/** What DNS says. `authentic` is the resolver's word (AD), worth as much as the way to it: for DANE only on loopback. */
+/** What DNS says. `authentic` is the resolver's word (AD), worth what the way to it is: for DANE, loopback only. */
 export type DnsAnswer<T extends DnsType = DnsType> =
   | {
       readonly tag: 'records';

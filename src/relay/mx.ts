@@ -103,7 +103,7 @@ function literalHost(domain: string, settings: MxSettings): MxResult {
   return 'tag' in hosts ? hosts : { tag: 'hosts', site: address, hosts, authentic: false };
 }
 
-/** The hosts that the answer names, each once. Names are checked: they come from a stranger and go into logs and TLS. */
+/** The hosts that the answer names, each once. Names are checked: a stranger's, they go into logs and TLS. */
 function exchangesOf(name: string, answer: DnsAnswer<'MX'> & { tag: 'records' | 'none' }): readonly Mx[] | MxFailed {
   if (answer.tag === 'none') return [{ preference: 0, exchange: name }]; // RFC 5321 §5.1: the implicit MX
   const [first] = answer.records;
@@ -122,7 +122,7 @@ function exchangesOf(name: string, answer: DnsAnswer<'MX'> & { tag: 'records' | 
 const isHostName = (text: string): boolean => /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$/.test(text) && !/\.\d+$/.test(text);
 
 /**
- * Most preferred first, equal ones shuffled (RFC 5321 §5.1: "randomly selected"). What is above the limit is cut before
+ * Most preferred first, equal ones shuffled (RFC 5321 §5.1 spreads the load so). What is above the limit is cut before
  * the shuffle, so that a domain has one site however the dice fall.
  */
 function byPreference(exchanges: readonly Mx[], random: (below: number) => number): readonly Mx[] {
@@ -140,7 +140,7 @@ type Found = MxHost & {
   readonly reason: string | null;
 };
 
-/** Both families at once; one that fails does not hide the other. A CNAME is followed, though RFC 2181 §10.3 forbids it. */
+/** Both families at once; one that fails does not hide the other. A CNAME is followed, against RFC 2181 §10.3. */
 async function lookUpHost(dns: Dns, { exchange: name, preference }: Mx): Promise<Found> {
   const [v4, v6] = await Promise.all([dns.query(name, 'A'), dns.query(name, 'AAAA')]);
   const addresses = alternate(addressesIn(v4), addressesIn(v6)).slice(0, LIMITS.mxAddressesMax);

@@ -1,6 +1,6 @@
 /**
  * Our DNS client against a real resolver: unbound on loopback, with data of its own (near.test), and with the server of
- * test/support as the authority of far.test and of signed.test, so that recursion, failures and validation are unbound's.
+ * test/support as the authority of far.test and signed.test, so that recursion, failures and validation are unbound's.
  */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';

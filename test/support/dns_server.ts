@@ -94,7 +94,7 @@ export const forgeriesFirst: Behaviour = (exchange) => {
   honest(exchange);
 };
 
-/** The right id and question with a poisoned answer, from another socket; when that is in the client's, the honest one. */
+/** The right id and question with a poisoned answer, from another socket; when it has arrived, the honest one. */
 export const fromElsewhereFirst: Behaviour = (exchange) => {
   const socket = dgram.createSocket('udp4');
   socket.send(encode(poison(exchange)), exchange.remote.port, exchange.remote.address, () => {

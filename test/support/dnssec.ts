@@ -1,6 +1,6 @@
 /**
- * Signs answers on the fly (RFC 4034 §3, ECDSAP256SHA256 of RFC 6605), so that a validating resolver finds them authentic.
- * Enough for positive answers of one zone; there are no NSECs.
+ * Signs answers on the fly (RFC 4034 §3, ECDSAP256SHA256 of RFC 6605), so that a validating resolver finds them
+ * authentic. Enough for positive answers of one zone; there are no NSECs.
  */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import type { Answer, Packet } from 'dns-packet';

@@ -29,7 +29,7 @@ const material = (...issued: Issued[]): TlsMaterial => ({
 
 type Met = { readonly client: tls.TLSSocket; readonly server: tls.TLSSocket; readonly session: Buffer };
 
-/** A handshake; resolves when the session's ticket has come, too, which in TLS 1.3 is after it. Rejects as the client does. */
+/** A handshake; resolves when the ticket has come, too, which in TLS 1.3 is after it. Rejects as the client does. */
 async function meet(t: TestContext, context: SecureContext, options: ConnectionOptions): Promise<Met> {
   const listener = net.createServer();
   listener.listen(0, '127.0.0.1');
@@ -89,7 +89,7 @@ test('the order of ciphers is ours', async (t) => {
 });
 
 for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-  test(`a session resumes on its own side, on any shard of the process, and nowhere else (${maxVersion})`, async (t) => {
+  test(`a session resumes on its own side, on any shard, and nowhere else (${maxVersion})`, async (t) => {
     const asked = { ...ANY, maxVersion };
     const [secret, otherSecret] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
     const context = (side: 'outside' | 'inside', key?: Buffer) => serverContext(material(ecdsa), side, key);
