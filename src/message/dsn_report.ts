@@ -127,10 +127,8 @@ function folded(first: string, rest: string, text: string): string[] {
   return [...lines, line];
 }
 
-/** RFC 3461 §4; what would break the field's line stays encoded. */
+/** RFC 3461 §4. Controls stay encoded. */
 const xtextDecoded = (text: string): string =>
-  text.replace(/\+([2-7][0-9A-F])/g, (whole, hex: string) =>
-    hex === '7F' ? whole : String.fromCharCode(Number.parseInt(hex, 16)),
-  );
+  text.replace(/\+([2-7][0-9A-F])/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 
 const isAscii = (text: string): boolean => !/[^\x00-\x7f]/.test(text);

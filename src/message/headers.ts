@@ -71,7 +71,7 @@ function fieldEnd(text: string, at: number): number {
 
 function readField(text: string, start: number, end: number): Field {
   let to = end;
-  if (to > start && text[to - 1] === '\n') to -= text[to - 2] === '\r' && to - 2 >= start ? 2 : 1;
+  if (to > start && text[to - 1] === '\n') to -= text[to - 2] === '\r' ? 2 : 1;
   const line = text.slice(start, to);
   const match = NAME.exec(line);
   return match === null

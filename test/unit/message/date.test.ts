@@ -19,6 +19,8 @@ test('the text of a second is not that of the next', () => {
 test('any date is read back as it was', () => {
   for (let at = 0; at < 500; at++) {
     const second = at * 4_321_987; // some 68 years, all months and days
-    assert.equal(Date.parse(mailDate(second * 1000)), second * 1000);
+    const text = mailDate(second * 1000);
+    assert.equal(Date.parse(text), second * 1000);
+    assert.match(text, /^[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000$/);
   }
 });

@@ -207,7 +207,8 @@ describe('characters', () => {
   const headers = octets('Subject: grüße\r\n');
 
   test('of a message without SMTPUTF8 are made ASCII', () => {
-    const { text, parts, top } = read({ headers });
+    const { text, parts, top } = read({ headers, recipients: [bob({ text: 'grüß dich 😀' })] });
+    assert.match(parts[1]!.body, /\r\nDiagnostic-Code: smtp; 550 5\.1\.1 gr\?\? dich \?\r\n/);
     assert.match(text, /^[\x00-\x7f]*$/);
     assert.equal(parts[2]!.body, 'Subject: gr????e\r\n');
     assert.equal(fieldOf(top, 'content-transfer-encoding'), '');

@@ -100,6 +100,23 @@ describe('for', () => {
   });
 });
 
+test('a clause is folded where it must be, and nowhere else', () => {
+  for (let chars = 1; chars <= 60; chars++) {
+    const name = 'a'.repeat(chars);
+    const field = receivedField(trace({ reverse: name, address: '2001:db8::1' }, { by: name, onlyRecipient: null }));
+    const [from, by] = field.replace(/;\r\n.*/s, '').split(/\r\n\t(?=by )/);
+    assert.equal(from!.replaceAll('\r\n\t', ' '), `Received: from mail.example.org (${name} [IPv6:2001:db8::1])`);
+    assert.equal(by!.replaceAll('\r\n\t', ' '), `by ${name} (Postern) with ESMTP id mib3k2x9-a1b2c3-00-0001`);
+    for (const lines of [from!.split('\r\n'), `\t${by};`.split('\r\n')]) {
+      for (const [at, line] of lines.entries()) {
+        assert.ok(line.length <= 78, line);
+        const next = lines[at + 1]?.slice(1).split(' ')[0];
+        if (next !== undefined) assert.ok(`${line} ${next}`.length > 78, line);
+      }
+    }
+  }
+});
+
 test('lines are of 78 characters, longer only where a word is, and never of 998', () => {
   const name = fc.string({ unit: fc.constantFrom('a', 'b', '.', '-'), minLength: 1, maxLength: 255 });
   const property = fc.property(name, name, name, fc.boolean(), (helo, by, reverse, tls) => {
