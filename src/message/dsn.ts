@@ -7,8 +7,8 @@
  *   message/delivery-status        RFC 3464 §2: a group for the message, a group for each recipient
  *   text/rfc822-headers | message/rfc822
  *
- * All is ASCII, but where the original was SMTPUTF8: then a part that needs it has the global type of RFC 6533. Raw 8-bit
- * bytes in the headers of other mail become question marks, for a notification must arrive anywhere.
+ * All is ASCII, but where the original was SMTPUTF8: then a part that needs it has the global type of RFC 6533. Raw
+ * 8-bit bytes in the headers of other mail become question marks, for a notification must arrive anywhere.
  */
 import { assert } from '../base/assert.ts';
 import { mailDate } from './date.ts';

@@ -8,8 +8,8 @@
  *   	Tue, 24 Nov 2026 13:44:17 +0000
  *
  * A clause has a line of its own, or several of up to 78 characters; a line is longer only where a word is (RFC 5322
- * §2.1.1). What strangers said is printed only where it can be nothing but a name. Return-Path is not ours to write: the
- * final server does it (RFC 5321 §4.4).
+ * §2.1.1). What strangers said is printed only where it can be nothing but a name. Return-Path is not ours to write:
+ * the final server does it (RFC 5321 §4.4).
  */
 import { assert } from '../base/assert.ts';
 import { mailDate } from './date.ts';
