@@ -9,9 +9,9 @@
  * that everything before that batch was on disk. `entry.durable` is called only after the sync that covers the entry.
  * A failed write or sync is final: the kernel may have dropped the dirty pages, and a second sync would falsely succeed.
  */
-import { assert } from '../base/assert.ts';
 import { codeOf, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
+import type { SegmentLife } from './record.ts';
 import {
   alignBlock,
   BLOCK_BYTES,
@@ -89,6 +89,8 @@ export type JournalStart = {
   readonly durable: number;
   /** Empty, and used by nobody. Null: there is none, and the supply looks for one. */
   readonly segment: Segment | null;
+  /** The newest one with records. */
+  readonly previous: SegmentLife | null;
 };
 
 export type JournalEvents = {
@@ -109,6 +111,7 @@ export class Journal {
   readonly #segmentBytes: number;
   readonly #reserveBytes: number;
   #segment: Segment | null;
+  #previous: SegmentLife;
   /** Where the last closed batch ends in #segment. */
   #end = 0;
   #sequence: number;
@@ -117,6 +120,8 @@ export class Journal {
   #filling: Batch | null = null;
   readonly #queue: Batch[] = [];
   #held: Entry[] = [];
+  /** Urgent ones among them: marks keep their order. */
+  #heldUrgent = 0;
   #writing = false;
   #scheduled = false;
   readonly #buffers: Buffer[] = [];
@@ -131,6 +136,7 @@ export class Journal {
     this.#supply = supply;
     this.#events = events;
     this.written = start.segment;
+    this.#previous = start.previous ?? { generation: 0, salt: 0 };
     if (start.segment !== null) this.#open(start.segment);
   }
 
@@ -138,19 +144,15 @@ export class Journal {
   append(entry: Entry): void {
     if (this.broken !== null) return entry.failed(this.broken);
     if (!entry.urgent && this.#supply.full) return entry.failed(noSpace());
-    if (!entry.urgent && this.#held.length > 0) this.#held.push(entry);
-    else if (!this.#place(entry)) this.#hold(entry);
-  }
-
-  /** As `append`, but does nothing and returns false where the entry would have to wait or fail. */
-  tryAppend(entry: Entry): boolean {
-    return this.broken === null && this.#held.length === 0 && this.#place(entry);
+    const behind = entry.urgent ? this.#heldUrgent > 0 : this.#held.length > 0;
+    if (behind || !this.#place(entry)) this.#hold(entry);
   }
 
   /** The supply has a spare, or has none and cannot make one: what was held goes on, or fails. */
   supplyChanged(): void {
     const held = this.#held;
     this.#held = [];
+    this.#heldUrgent = 0;
     // Marks first: they need no more than the reserve.
     for (const entry of held) if (entry.urgent) this.append(entry);
     for (const entry of held) if (!entry.urgent) this.append(entry);
@@ -163,7 +165,8 @@ export class Journal {
   }
 
   get #busy(): boolean {
-    return this.#writing || this.#queue.length > 0 || this.#filling !== null || this.#held.length > 0;
+    const filling = this.#filling !== null && this.#filling.entries.length > 0;
+    return this.#writing || this.#queue.length > 0 || filling || this.#held.length > 0;
   }
 
   /** Bytes that an urgent record could still have without another segment. */
@@ -175,6 +178,7 @@ export class Journal {
   #hold(entry: Entry): void {
     if (this.#supply.full) return entry.failed(noSpace());
     this.#held.push(entry);
+    if (entry.urgent) this.#heldUrgent++;
     this.#supply.want();
   }
 
@@ -224,6 +228,7 @@ export class Journal {
     if (next === null) return null;
     this.#closeFilling();
     this.#segment = next;
+    this.written ??= next;
     this.#events.rolled(next);
     return this.#open(next);
   }
@@ -232,8 +237,17 @@ export class Journal {
   #open(segment: Segment): Batch {
     const batch = this.#newBatch(segment, 0);
     const { generation, salt, bytes: segmentBytes } = segment;
-    const header = { generation, salt, segmentBytes, firstSequence: this.#sequence, durable: batch.durable };
-    encodeSegmentHeader(batch.buffer, 0, header);
+    const { durable } = batch;
+    const previous = this.#previous;
+    encodeSegmentHeader(batch.buffer, 0, {
+      generation,
+      salt,
+      segmentBytes,
+      firstSequence: this.#sequence,
+      durable,
+      previous,
+    });
+    this.#previous = { generation, salt };
     batch.used = BLOCK_BYTES;
     return batch;
   }
@@ -251,7 +265,7 @@ export class Journal {
     this.#filling = null;
     this.#end = filling.end;
     // Batches are written one after the other: when the next one is written, this one is on disk.
-    this.#durable = this.#sequence - 1;
+    if (filling.entries.length > 0) this.#durable = this.#sequence - 1;
     this.#queue.push(filling);
   }
 
@@ -266,7 +280,8 @@ export class Journal {
   }
 
   #next(): void {
-    if (this.#writing || this.broken !== null) return;
+    if (this.#writing) return;
+    if (this.broken !== null) return this.#wakeIdle();
     if (this.#queue.length === 0) {
       if (this.#filling !== null && this.#filling.entries.length > 0) this.#closeFilling();
     }
@@ -310,14 +325,14 @@ export class Journal {
     this.#queue.length = 0;
     this.#filling = null;
     this.#held = [];
+    this.#heldUrgent = 0;
     this.#events.broken(failure);
     for (const entry of waiting) entry.failed(failure);
     this.#wakeIdle();
   }
 
   #wakeIdle(): void {
-    if (this.#writing || this.#queue.length > 0 || this.#held.length > 0) return;
-    assert(this.#filling === null || this.#filling.entries.length === 0, 'an idle journal has nothing to write');
+    if (this.#busy) return;
     const idle = this.#idle;
     this.#idle = [];
     for (const wake of idle) wake();

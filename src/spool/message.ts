@@ -70,8 +70,8 @@ const packr = new Packr({ useRecords: false, moreTypes: false });
 type PackedState = 1 | 2 | readonly [attempts: number, nextMs: number, detail: string];
 
 const packState = (state: RecipientState): PackedState => {
-  if (state.tag === 'delivered') return 1;
-  return state.tag === 'failed' ? 2 : [state.attempts, state.nextMs, state.detail];
+  if (state.tag === 'waiting') return [state.attempts, state.nextMs, state.detail];
+  return state.tag === 'delivered' ? 1 : 2;
 };
 
 function unpackState(packed: unknown): RecipientState {
@@ -147,7 +147,7 @@ function unpackRecipient(packed: unknown[]): Recipient {
 }
 
 /** The states that `recipients` of the message have now. A view of the packer's buffer, as above. */
-export function packMarks(message: Message, recipients: readonly number[]): Buffer {
+export function packMarks(message: Message, recipients: Iterable<number>): Buffer {
   const packed: (number | PackedState)[] = [message.key];
   for (const recipient of recipients) packed.push(recipient, packState(message.states[recipient]!));
   return packr.pack(packed);

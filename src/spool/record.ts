@@ -12,8 +12,8 @@
  *       20     4 segment bytes      17     3 zero
  *       24     8 first sequence     20     4 meta bytes
  *       32     8 durable            24     4 content bytes
- *       40     8 zero               28     4 content crc
- *                                   32     8 sequence
+ *       40     4 previous's number  28     4 content crc
+ *       44     4 previous's salt    32     8 sequence
  *                                   40     8 durable
  *                                   48     m meta (MessagePack), then content, then zeros to a multiple of 8
  *
@@ -38,6 +38,9 @@ const TWO_32 = 2 ** 32;
 
 export const KIND = { message: 1, marks: 2 } as const;
 
+/** One life of a segment file, from recycling to recycling. */
+export type SegmentLife = { readonly generation: number; readonly salt: number };
+
 export type SegmentHeader = {
   readonly generation: number;
   readonly salt: number;
@@ -46,6 +49,8 @@ export type SegmentHeader = {
   readonly firstSequence: number;
   /** Everything up to this sequence was certainly on disk when this header was written. */
   readonly durable: number;
+  /** The segment before, so that it can be read without its own header; zeros where there is none. */
+  readonly previous: SegmentLife;
 };
 
 export type Frame = {
@@ -67,8 +72,7 @@ const writeU64 = (target: Buffer, value: number, at: number): void => {
   target.writeUInt32LE(value % TWO_32, at);
   target.writeUInt32LE(Math.floor(value / TWO_32), at + 4);
 };
-const readU64 = (source: Buffer, at: number): number =>
-  source.readUInt32LE(at) + source.readUInt32LE(at + 4) * TWO_32;
+const readU64 = (source: Buffer, at: number): number => source.readUInt32LE(at) + source.readUInt32LE(at + 4) * TWO_32;
 
 /** Fills target[at, at + BLOCK_BYTES). */
 export function encodeSegmentHeader(target: Buffer, at: number, header: SegmentHeader): void {
@@ -80,6 +84,8 @@ export function encodeSegmentHeader(target: Buffer, at: number, header: SegmentH
   target.writeUInt32LE(header.segmentBytes, at + 20);
   writeU64(target, header.firstSequence, at + 24);
   writeU64(target, header.durable, at + 32);
+  target.writeUInt32LE(header.previous.generation, at + 40);
+  target.writeUInt32LE(header.previous.salt, at + 44);
   target.writeUInt32LE(crc32(target.subarray(at + 12, at + SEGMENT_HEADER_BYTES)), at + 8);
 }
 
@@ -104,6 +110,7 @@ export function decodeSegmentHeader(block: Buffer): HeaderRead {
     segmentBytes: block.readUInt32LE(20),
     firstSequence: readU64(block, 24),
     durable: readU64(block, 32),
+    previous: { generation: block.readUInt32LE(40), salt: block.readUInt32LE(44) },
   };
   return { tag: 'header', header };
 }
@@ -117,7 +124,7 @@ const isZero = (block: Buffer, bytes: number): boolean => {
 export function encodeRecord(
   target: Buffer,
   at: number,
-  segment: { readonly generation: number; readonly salt: number },
+  segment: SegmentLife,
   frame: Frame,
   meta: Uint8Array,
   content: Uint8Array | null,
@@ -141,7 +148,7 @@ export function encodeRecord(
 }
 
 /** Whether source[at] begins like a record of this segment; then its size in bytes, else 0. Needs FRAME_HEADER_BYTES. */
-export function peekRecord(source: Buffer, at: number, generation: number, salt: number): number {
+export function peekRecord(source: Buffer, at: number, { generation, salt }: SegmentLife): number {
   if (source.readUInt32LE(at) !== RECORD_MAGIC) return 0;
   if (source.readUInt32LE(at + 8) !== generation || source.readUInt32LE(at + 12) !== salt) return 0;
   return FRAME_HEADER_BYTES + source.readUInt32LE(at + 20) + source.readUInt32LE(at + 24);

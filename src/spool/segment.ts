@@ -113,6 +113,11 @@ export class SegmentSupply {
     });
   }
 
+  /** Resolves when nothing is being done. */
+  idle(): Promise<void> {
+    return this.#work;
+  }
+
   /** Waits for what was begun. */
   async close(): Promise<void> {
     this.#closed = true;

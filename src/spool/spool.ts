@@ -94,6 +94,13 @@ export type SpoolOptions = {
   readonly report: (event: SpoolEvent, fields: Readonly<Record<string, string | number>>) => void;
 };
 
-export type SpoolEvent = 'spool-recovered' | 'spool-torn-tail' | 'spool-corrupt' | 'spool-adopted' | 'spool-stray' | 'spool-full' | 'spool-broken';
+export type SpoolEvent =
+  | 'spool-recovered'
+  | 'spool-torn-tail'
+  | 'spool-corrupt'
+  | 'spool-adopted'
+  | 'spool-stray'
+  | 'spool-full'
+  | 'spool-broken';
 
 export type { ContentFacts, Envelope };

@@ -1,0 +1,125 @@
+/**
+ * A message while it arrives.
+ *
+ *   memory ──more than contentInlineBytesMax──► file        both ──commit──► committed   both ──discard──► discarded
+ */
+import { crc32 } from 'node:zlib';
+import { assert } from '../base/assert.ts';
+import type { ContentWriter } from './content_writer.ts';
+import { SPOOL_LIMITS } from './limits.ts';
+import type { ContentFile } from './message.ts';
+import { Message } from './message.ts';
+import type { Draft, Envelope, Stored } from './spool.ts';
+import { SpoolFailure } from './spool.ts';
+
+export interface DraftHost {
+  startContent(): ContentWriter;
+  /** Appends a new message. `content` is null where it is in a file. */
+  commit(message: Message): Promise<Stored>;
+  /** Content could not be written for good; the spool takes no more. */
+  contentBroken(failure: SpoolFailure): void;
+  /** The record was not written: its content is unwanted. */
+  dropContent(file: ContentFile): void;
+}
+
+type State =
+  | { readonly tag: 'memory' | 'committed' | 'discarded' }
+  | { readonly tag: 'file'; readonly writer: ContentWriter };
+
+const INLINE_BYTES_MAX = SPOOL_LIMITS.contentInlineBytesMax;
+const NO_BYTES = Buffer.alloc(0);
+
+export class SpoolDraft implements Draft {
+  bytes = 0;
+  readonly #host: DraftHost;
+  readonly #bytesExpected: number;
+  #state: State = { tag: 'memory' };
+  /** Not pooled by Node: a view of its pool would keep 64 KiB alive for a small message that waits. */
+  #buffer: Buffer = NO_BYTES;
+
+  constructor(host: DraftHost, bytesExpected: number) {
+    this.#host = host;
+    this.#bytesExpected = bytesExpected;
+  }
+
+  write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+    const state = this.#state;
+    if (state.tag === 'discarded') return undefined;
+    assert(state.tag !== 'committed', 'nothing is written to a draft after its commit');
+    const bytes = this.bytes + to - from;
+    if (state.tag === 'file') {
+      this.bytes = bytes;
+      return state.writer.write(chunk, from, to);
+    }
+    if (bytes > INLINE_BYTES_MAX) return this.#spill(chunk, from, to);
+    if (bytes > this.#buffer.length) this.#grow(bytes);
+    this.#buffer.set(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to), this.bytes);
+    this.bytes = bytes;
+    return undefined;
+  }
+
+  writeText(text: string): void {
+    const bytes = Buffer.from(text, 'latin1');
+    // A few bytes need no back-pressure of their own: the next chunk meets it.
+    this.write(bytes, 0, bytes.length);
+  }
+
+  commit(envelope: Envelope): Promise<Stored> {
+    const state = this.#state;
+    assert(state.tag === 'memory' || state.tag === 'file', 'a draft is committed once');
+    assert(envelope.content.bytes === this.bytes, 'the envelope tells the size of the content');
+    this.#state = { tag: 'committed' };
+    if (state.tag === 'file') return this.#commitFile(envelope, state.writer);
+    const content = this.#buffer.subarray(0, this.bytes);
+    const message = new Message(envelope, null, crc32(content), null);
+    message.content = content;
+    message.heldBytes = this.#buffer.length;
+    this.#buffer = NO_BYTES;
+    return this.#host.commit(message);
+  }
+
+  discard(): void {
+    const state = this.#state;
+    if (state.tag === 'committed' || state.tag === 'discarded') return;
+    this.#state = { tag: 'discarded' };
+    this.#buffer = NO_BYTES;
+    if (state.tag === 'file') state.writer.abandon();
+  }
+
+  async #commitFile(envelope: Envelope, writer: ContentWriter): Promise<Stored> {
+    let file: ContentFile;
+    try {
+      file = await writer.finish();
+    } catch (error) {
+      if (error instanceof SpoolFailure && error.reason === 'broken') this.#host.contentBroken(error);
+      throw error;
+    }
+    try {
+      return await this.#host.commit(new Message(envelope, null, 0, file));
+    } catch (error) {
+      this.#host.dropContent(file);
+      throw error;
+    }
+  }
+
+  #spill(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+    const writer = this.#host.startContent();
+    this.#state = { tag: 'file', writer };
+    writer.write(this.#buffer, 0, this.bytes);
+    this.#buffer = NO_BYTES;
+    this.bytes += to - from;
+    return writer.write(chunk, from, to);
+  }
+
+  #grow(bytes: number): void {
+    let size = this.#buffer.length * 2;
+    if (size === 0) {
+      const { draftBytesFirst, draftBytesSlack } = SPOOL_LIMITS;
+      size = this.#bytesExpected > 0 ? this.#bytesExpected + draftBytesSlack : draftBytesFirst;
+    }
+    while (size < bytes) size *= 2;
+    const larger = Buffer.allocUnsafeSlow(Math.min(size, INLINE_BYTES_MAX));
+    this.#buffer.copy(larger, 0, 0, this.bytes);
+    this.#buffer = larger;
+  }
+}

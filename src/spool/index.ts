@@ -1,0 +1,123 @@
+/**
+ * Opens a shard's spool: what an earlier run left is replayed, folders of shards that no longer exist are taken over.
+ *
+ *   look at everything (changes nothing, refuses what it does not know) ─► claim orphaned folders ─► replay
+ *   ─► write anew what is uncertain, or in damaged segments, or adopted ─► remove what is not wanted ─► open
+ *
+ * A crash anywhere in between is met by the next start doing the same again: nothing is removed before what replaces
+ * it is durable.
+ */
+import { adopt, claim, removeAdopted } from './adoption.ts';
+import type { Disk } from './disk.ts';
+import { codeOf, systemDisk } from './disk.ts';
+import { SPOOL_LIMITS } from './limits.ts';
+import { BLOCK_BYTES } from './record.ts';
+import type { Recovered } from './recovery.ts';
+import { recover, withContent } from './recovery.ts';
+import type { Spool, SpoolOptions } from './spool.ts';
+import { JournalSpool } from './store.ts';
+import type { Survey } from './survey.ts';
+import { CONTENT, survey, unusable } from './survey.ts';
+
+export type { Disk } from './disk.ts';
+export { SpoolFolderError } from './survey.ts';
+
+export const shardFolder = (directory: string, shard: number): string =>
+  `${directory}/shard-${String(shard).padStart(2, '0')}`;
+
+/** Rejects with SpoolFolderError where the folder cannot be used, with SpoolFailure where the disk fails. */
+export async function openSpool(options: SpoolOptions, disk: Disk = systemDisk): Promise<Spool> {
+  const folder = shardFolder(options.directory, options.shard);
+  await checkFolder(disk, options.directory);
+  await makeFolders(disk, options.directory, folder);
+  await claim(disk, options, folder);
+  const surveyed = await survey(disk, folder);
+  const recovered = await recover(surveyed, options.report);
+  const own = await withContent(disk, folder, recovered.messages, options.report);
+  const spool = await JournalSpool.start(options, disk, {
+    folder,
+    segmentBytes: segmentBytesOf(options),
+    chain: recovered.chain,
+    unused: recovered.unused,
+    nextGeneration: recovered.generationMax + 1,
+    lastSequence: recovered.lastSequence,
+    durable: recovered.durable,
+  });
+  try {
+    for (const message of own) spool.restore(message);
+    await writeUncertain(spool, recovered);
+    await spool.retirement.leaveDamaged();
+    for (const adopting of surveyed.adopting) await adopt(spool, disk, adopting, options);
+    if (spool.failure !== null) throw spool.failure;
+    await tidy(spool, disk, surveyed, options);
+  } catch (error) {
+    await spool.close();
+    throw FORBIDDEN.has(codeOf((error as Error).cause)) ? unusable(folder, (error as Error).cause) : error;
+  }
+  spool.retirement.sweep();
+  reportRecovery(options, recovered, spool);
+  return spool;
+}
+
+/** Not a disk that fails but one that we may not write to. */
+const FORBIDDEN: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+
+const segmentBytesOf = ({ segmentBytes }: SpoolOptions): number => {
+  const { segmentBytesMin, segmentBytesMax } = SPOOL_LIMITS;
+  const within = Math.min(Math.max(segmentBytes, segmentBytesMin), segmentBytesMax);
+  return Math.floor(within / BLOCK_BYTES) * BLOCK_BYTES;
+};
+
+async function checkFolder(disk: Disk, directory: string): Promise<void> {
+  const entry = await disk.stat(directory).catch((error: unknown) => {
+    throw unusable(directory, error);
+  });
+  if (entry === null) return;
+  if (entry.tag === 'file') throw unusable(directory, { code: 'ENOTDIR' });
+  if (entry.tag === 'folder' && !entry.ours) throw unusable(directory, { code: 'EPERM' });
+}
+
+async function makeFolders(disk: Disk, directory: string, folder: string): Promise<void> {
+  try {
+    await disk.mkdir(directory);
+    await disk.mkdir(folder);
+    await disk.mkdir(`${folder}/${CONTENT}`);
+    await disk.syncFolder(folder);
+    await disk.syncFolder(directory);
+  } catch (error) {
+    throw unusable(directory, error);
+  }
+}
+
+/**
+ * The last batch before a crash may be in the page cache only, and after a failed sync it may even stay there without
+ * ever reaching the disk. So what it said is said again, in fresh pages. Where there is no space for that, the old
+ * records stand alone.
+ */
+async function writeUncertain(spool: JournalSpool, { uncertain }: Recovered): Promise<void> {
+  for (const message of uncertain) {
+    if (message.waiting === 0) spool.markAgain(message);
+    else await spool.copyForward(message);
+  }
+  await spool.idle();
+}
+
+/** Removes content without a message, segments that were never finished, and folders that were adopted. */
+async function tidy(spool: JournalSpool, disk: Disk, surveyed: Survey, options: SpoolOptions): Promise<void> {
+  const { folder } = surveyed;
+  const wanted = new Set<string>();
+  for (const { file } of [...spool.live, ...spool.owed]) if (file !== null) wanted.add(file.name);
+  for (const name of await disk.list(spool.contentFolder)) {
+    if (wanted.has(name)) continue;
+    if (/^\d{8,10}-[0-9a-z]+$/.test(name)) await disk.unlink(`${spool.contentFolder}/${name}`);
+    else options.report('spool-stray', { path: `${spool.contentFolder}/${name}` });
+  }
+  for (const name of surveyed.unfinished) await disk.unlink(`${folder}/${name}`);
+  for (const name of surveyed.removed) await removeAdopted(disk, `${folder}/${name}`);
+  for (const name of surveyed.strays) options.report('spool-stray', { path: `${folder}/${name}` });
+}
+
+function reportRecovery({ shard, report }: SpoolOptions, { chain }: Recovered, spool: Spool): void {
+  if (chain.length === 0 && spool.live.size === 0) return;
+  report('spool-recovered', { shard, messages: spool.live.size, segments: chain.length });
+}

@@ -1,0 +1,239 @@
+/**
+ * From a surveyed folder to what was in its journal: live messages with the states of their recipients. Reads only.
+ *
+ *   segments by generation ─scan─► message: new, or the newest copy of one ─► marks applied in order ─► live
+ *
+ * A message whose record is beyond what is known to be on disk (the last batch before a crash, which may or may not
+ * have been synced) is `uncertain`: the caller writes it again before anything relies on it.
+ */
+import type { Disk } from './disk.ts';
+import { Message, unpackMarks, unpackMessage } from './message.ts';
+import type { SegmentHeader } from './record.ts';
+import { FRAME_HEADER_BYTES, frameBytesOf, KIND } from './record.ts';
+import type { Found, Gap, ScanResult } from './scan.ts';
+import { scanSegment, Window } from './scan.ts';
+import { Segment } from './segment.ts';
+import type { SpoolOptions } from './spool.ts';
+import type { Survey, SurveyedSegment } from './survey.ts';
+import { CONTENT } from './survey.ts';
+
+export type Recovered = {
+  /** In order of acceptance. */
+  readonly messages: readonly Message[];
+  /** Live or final, with their last change uncertain. */
+  readonly uncertain: readonly Message[];
+  /** With records, oldest first; open. */
+  readonly chain: readonly Segment[];
+  /** Without records: recyclable or, where damaged, to be moved aside; open. */
+  readonly unused: readonly Segment[];
+  readonly lastSequence: number;
+  readonly durable: number;
+  readonly generationMax: number;
+};
+
+type Report = SpoolOptions['report'];
+
+export async function recover(surveyed: Survey, report: Report): Promise<Recovered> {
+  return await new Recovery(surveyed, report).run();
+}
+
+/** A segment that was written to, or must be taken for one. */
+type Started = { readonly surveyed: SurveyedSegment; readonly header: SegmentHeader; readonly headless: boolean };
+
+const NOTHING = { generation: 0, salt: 0 };
+
+class Recovery {
+  readonly #surveyed: Survey;
+  readonly #report: Report;
+  readonly #messages = new Map<number, Message>();
+  /** Sequence of the last record that changed the message. */
+  readonly #touched = new Map<Message, number>();
+  /** Final since the last record that was known to be durable. */
+  #finished: Message[] = [];
+  #lastSequence = 0;
+  #durable = 0;
+
+  constructor(surveyed: Survey, report: Report) {
+    this.#surveyed = surveyed;
+    this.#report = report;
+  }
+
+  async run(): Promise<Recovered> {
+    const unused: Segment[] = [];
+    const started: Started[] = [];
+    let generationMax = 0;
+    for (const surveyed of this.#surveyed.segments) {
+      const { generation, header } = surveyed;
+      generationMax = Math.max(generationMax, generation, header.tag === 'header' ? header.header.generation : 0);
+      const begun = await this.#begun(surveyed);
+      if (begun !== null) started.push(begun);
+      else unused.push(this.#unusedSegment(surveyed));
+    }
+    for (const name of this.#surveyed.damaged) generationMax = Math.max(generationMax, Number.parseInt(name, 10));
+    const chain: Segment[] = [];
+    for (const [at, one] of started.entries()) chain.push(await this.#replay(one, started[at + 1]?.header ?? null));
+    const messages = [...this.#messages.values()].sort(
+      (one, other) => one.envelope.acceptedMs - other.envelope.acceptedMs || one.key - other.key,
+    );
+    const uncertain = messages.filter((message) => this.#touched.get(message)! > this.#durable);
+    uncertain.push(...this.#finished);
+    return {
+      messages,
+      uncertain,
+      chain,
+      unused,
+      lastSequence: this.#lastSequence,
+      durable: this.#durable,
+      generationMax,
+    };
+  }
+
+  #unusedSegment({ generation, file, bytes, header }: SurveyedSegment): Segment {
+    const segment = new Segment(generation, 0, file, bytes);
+    if (header.tag === 'damaged') {
+      segment.damaged = true;
+      this.#corrupt(generation, 0, 'neither header nor records can be read');
+    }
+    return segment;
+  }
+
+  /** Null for a segment that no batch was written to in this generation. */
+  async #begun(surveyed: SurveyedSegment): Promise<Started | null> {
+    const { generation, header, bytes } = surveyed;
+    if (header.tag === 'header' && header.header.generation === generation) {
+      return { surveyed, header: header.header, headless: false };
+    }
+    const later = this.#surveyed.segments.flatMap(({ generation: at, header: read }) =>
+      at > generation && read.tag === 'header' && read.header.generation === at ? [read.header] : [],
+    );
+    const known = later.find(({ previous }) => previous.generation === generation)?.previous.salt;
+    const salt = known ?? surveyed.firstSalt;
+    if (salt === null) return null;
+    const life = { generation, salt };
+    let first = Number.POSITIVE_INFINITY;
+    const limits = { life, sequence: 0, next: null };
+    const { durable } = await scanSegment(new Window(surveyed.file, bytes), limits, ({ frame }) => {
+      first = Math.min(first, frame.sequence);
+    });
+    // The header comes with the first batch, in one write. If no later batch is there, that write was torn, and void.
+    if (durable < first && !later.some((header) => header.durable >= first)) return null;
+    const stand = { ...life, segmentBytes: bytes, firstSequence: first, durable: first - 1, previous: NOTHING };
+    return { surveyed, header: stand, headless: true };
+  }
+
+  async #replay({ surveyed, header, headless }: Started, next: SegmentHeader | null): Promise<Segment> {
+    const { generation, file, bytes } = surveyed;
+    const { salt } = header;
+    const life = { generation, salt };
+    const segment = new Segment(generation, salt, file, bytes);
+    this.#durable = Math.max(this.#durable, header.durable);
+    const window = new Window(file, bytes);
+    const limits = { life, sequence: header.firstSequence, next };
+    const faults: string[] = [];
+    const result = await scanSegment(window, limits, (found) => {
+      try {
+        this.#apply(segment, found);
+      } catch (error) {
+        faults.push(`record at ${found.at} makes no sense: ${String(error)}`);
+      }
+    });
+    this.#lastSequence = Math.max(this.#lastSequence, result.last);
+    this.#judge(segment, result, headless, faults, window);
+    return segment;
+  }
+
+  #judge(segment: Segment, result: ScanResult, headless: boolean, faults: readonly string[], window: Window): void {
+    const { generation } = segment;
+    if (headless) this.#corrupt(generation, 0, 'header unreadable');
+    for (const fault of faults) this.#corrupt(generation, 0, fault);
+    for (const gap of result.gaps) this.#corrupt(generation, gap.at, `records from sequence ${gap.sequence} are lost`);
+    if (result.torn !== null) this.#report('spool-torn-tail', { segment: this.#name(generation), offset: result.torn });
+    segment.damaged = headless || faults.length > 0 || result.gaps.length > 0;
+    if (window.unreadable && !segment.damaged) this.#corrupt(generation, 0, 'blocks without records cannot be read');
+    segment.damaged ||= window.unreadable;
+  }
+
+  #corrupt(generation: number, offset: Gap['at'], detail: string): void {
+    this.#report('spool-corrupt', { segment: this.#name(generation), offset, detail });
+  }
+
+  #name(generation: number): string {
+    const surveyed = this.#surveyed.segments.find((segment) => segment.generation === generation);
+    return `${this.#surveyed.folder}/${surveyed?.name ?? generation}`;
+  }
+
+  #apply(segment: Segment, { frame, at, meta }: Found): void {
+    this.#advanceDurable(frame.durable);
+    const { sequence } = frame;
+    if (frame.kind === KIND.marks) return this.#mark(sequence, meta);
+    if (frame.kind !== KIND.message) throw new TypeError(`kind ${frame.kind}`);
+    const body = unpackMessage(meta);
+    const message = new Message(body.envelope, body.states, frame.contentCrc, body.file);
+    message.key = body.key === 0 ? sequence : body.key;
+    const before = this.#messages.get(message.key);
+    if (before !== undefined) this.#forget(before);
+    if (message.waiting === 0) return;
+    const frameBytes = frameBytesOf(frame.metaBytes, frame.contentBytes);
+    message.place = { segment, frameBytes, contentAt: at + FRAME_HEADER_BYTES + frame.metaBytes };
+    segment.live.add(message);
+    segment.liveBytes += frameBytes;
+    this.#messages.set(message.key, message);
+    this.#touched.set(message, sequence);
+  }
+
+  #mark(sequence: number, meta: Buffer): void {
+    const { key, changes } = unpackMarks(meta);
+    const message = this.#messages.get(key);
+    if (message === undefined) return; // final already, or lost with a damaged record
+    message.apply(changes);
+    this.#touched.set(message, sequence);
+    if (message.waiting > 0) return;
+    this.#forget(message);
+    this.#finished.push(message);
+  }
+
+  #forget(message: Message): void {
+    const { place } = message;
+    if (place !== null) {
+      place.segment.live.delete(message);
+      place.segment.liveBytes -= place.frameBytes;
+    }
+    message.place = null;
+    this.#messages.delete(message.key);
+  }
+
+  /** Records of a batch carry the same `durable`, that of the batch before: what was final until then is past. */
+  #advanceDurable(durable: number): void {
+    if (durable <= this.#durable) return;
+    this.#durable = durable;
+    this.#finished = this.#finished.filter((message) => this.#touched.get(message)! > durable);
+  }
+}
+
+/** Messages whose large content is there. One without it is lost, and cannot be delivered or bounced: an error to report. */
+export async function withContent(
+  disk: Disk,
+  folder: string,
+  messages: readonly Message[],
+  report: Report,
+): Promise<Message[]> {
+  const whole: Message[] = [];
+  for (const message of messages) {
+    const { file, place } = message;
+    const entry = file === null ? null : await disk.stat(`${folder}/${CONTENT}/${file.name}`);
+    if (file === null || (entry !== null && entry.bytes >= file.bytes)) {
+      whole.push(message);
+      continue;
+    }
+    report('spool-corrupt', {
+      folder,
+      id: message.envelope.id,
+      detail: `content file ${file.name} is missing or short`,
+    });
+    if (place === null) continue;
+    place.segment.live.delete(message);
+    place.segment.liveBytes -= place.frameBytes;
+    message.place = null;
+  }
+  return whole;
+}

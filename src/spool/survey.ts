@@ -1,0 +1,121 @@
+/**
+ * What is in a shard's folder, found out without changing anything.
+ *
+ *   shard-NN/  NNNNNNNN.seg       a segment             NNNNNNNN.new   one that was being made: of no use
+ *              NNNNNNNN.damaged   moved aside           content/       large content, a file a message
+ *              adopting-*         the folder of a shard that no longer exists, being taken over; it looks the same inside
+ *              removed-*          one that has been
+ */
+import type { Disk, DiskFile } from './disk.ts';
+import { codeOf, readFully } from './disk.ts';
+import type { HeaderRead } from './record.ts';
+import { BLOCK_BYTES, decodeSegmentHeader, FORMAT_VERSION, FRAME_HEADER_BYTES, peekSalt } from './record.ts';
+import { SEGMENT_PATTERN } from './segment.ts';
+
+/** The folder cannot be used as it is; the message tells the operator what to do. Nothing has been changed. */
+export class SpoolFolderError extends Error {
+  override readonly name = 'SpoolFolderError';
+}
+
+export type SurveyedSegment = {
+  readonly generation: number;
+  readonly name: string;
+  readonly file: DiskFile;
+  readonly bytes: number;
+  readonly header: HeaderRead;
+  /** Of the record at the first place where one can be, whatever became of the header. */
+  readonly firstSalt: number | null;
+};
+
+export type Survey = {
+  readonly folder: string;
+  /** By generation. */
+  readonly segments: readonly SurveyedSegment[];
+  readonly unfinished: readonly string[];
+  readonly adopting: readonly Survey[];
+  readonly removed: readonly string[];
+  readonly strays: readonly string[];
+  readonly damaged: readonly string[];
+};
+
+export const ADOPTING = 'adopting-';
+export const REMOVED = 'removed-';
+export const CONTENT = 'content';
+
+/** Throws SpoolFolderError. The segments' files are open afterwards. */
+export async function survey(disk: Disk, folder: string): Promise<Survey> {
+  const segments: SurveyedSegment[] = [];
+  const adopting: Survey[] = [];
+  const names = {
+    unfinished: [] as string[],
+    removed: [] as string[],
+    strays: [] as string[],
+    damaged: [] as string[],
+  };
+  try {
+    for (const name of (await disk.list(folder)).sort()) {
+      const path = `${folder}/${name}`;
+      const entry = await disk.stat(path);
+      const segment = SEGMENT_PATTERN.exec(name);
+      if (entry?.tag === 'file' && segment !== null) {
+        segments.push(await look(disk, path, name, Number(segment[1]), entry.bytes));
+      } else if (entry?.tag === 'file' && /^\d{8,10}\.new$/.test(name)) names.unfinished.push(name);
+      else if (entry?.tag === 'file' && /^\d{8,10}\.damaged$/.test(name)) names.damaged.push(name);
+      else if (entry?.tag === 'folder' && name.startsWith(ADOPTING)) adopting.push(await survey(disk, path));
+      else if (entry?.tag === 'folder' && name.startsWith(REMOVED)) names.removed.push(name);
+      else if (entry?.tag !== 'folder' || name !== CONTENT) names.strays.push(name);
+    }
+  } catch (error) {
+    await closeSurvey({ folder, segments, adopting, ...names });
+    if (error instanceof SpoolFolderError) throw error;
+    throw unusable(folder, error);
+  }
+  segments.sort((one, other) => one.generation - other.generation);
+  return { folder, segments, adopting, ...names };
+}
+
+export async function closeSurvey({ segments, adopting }: Survey): Promise<void> {
+  for (const { file } of segments) await file.close().catch(() => {});
+  for (const nested of adopting) await closeSurvey(nested);
+}
+
+async function look(
+  disk: Disk,
+  path: string,
+  name: string,
+  generation: number,
+  bytes: number,
+): Promise<SurveyedSegment> {
+  const file = await disk.open(path, 'durable');
+  const block = Buffer.alloc(BLOCK_BYTES + FRAME_HEADER_BYTES);
+  // A block that cannot be read stays zero: that is damage, and found out by the scan.
+  const readable = await readFully(file, block, 0, block.length, 0).then(
+    () => true,
+    () => false,
+  );
+  const header = readable ? decodeSegmentHeader(block.subarray(0, BLOCK_BYTES)) : ({ tag: 'damaged' } as const);
+  if (header.tag === 'version') {
+    await file.close();
+    throw new SpoolFolderError(
+      `${path} is written in format ${header.version}, and this Postern reads format ${FORMAT_VERSION}: ` +
+        'start the version that wrote it, or set POSTERN_SPOOL_DIR to another folder',
+    );
+  }
+  return { generation, name, file, bytes, header, firstSalt: peekSalt(block, BLOCK_BYTES, generation) };
+}
+
+/** In the operator's words. */
+export function unusable(folder: string, error: unknown): SpoolFolderError {
+  const why = REASONS[codeOf(error)] ?? `cannot be used (${codeOf(error) || String(error)})`;
+  return new SpoolFolderError(`the spool folder ${folder} ${why}`, { cause: error });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'is not accessible: make the user that runs Postern its owner, or set POSTERN_SPOOL_DIR to another folder',
+  EPERM: 'may not be changed: make the user that runs Postern its owner, or set POSTERN_SPOOL_DIR to another folder',
+  EROFS: 'is on a read-only file system: mount it for writing, or set POSTERN_SPOOL_DIR to another folder',
+  ENOTDIR: 'is not a folder: remove the file of this name, or set POSTERN_SPOOL_DIR to another folder',
+  EEXIST: 'is not a folder: remove the file of this name, or set POSTERN_SPOOL_DIR to another folder',
+  ENOSPC: 'cannot be created, the disk is full: free some space',
+  ELOOP: 'is a symbolic link that leads nowhere: set POSTERN_SPOOL_DIR to a real folder',
+};
