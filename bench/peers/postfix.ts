@@ -6,7 +6,7 @@
  * Everything is at its default except what a default exists for that would measure something else: client limits and
  * process limit (a hundred connections from one address are no attack here), flow control, reverse look-ups.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import {
   accessSync,
   chmodSync,
@@ -52,6 +52,7 @@ export type Postfix = {
   stop(): Promise<void>;
 };
 
+const POSTCONF = '/usr/sbin/postconf';
 const MASTER = '/usr/lib/postfix/sbin/master';
 const READY_MS_MAX = 15_000;
 const POLL_MS = 20;
@@ -82,7 +83,7 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     port,
     logFile,
     inbox,
-    version: versionIn(folder),
+    version: versionInstalled(),
     pids: () => processTree(master.pid ?? 0),
     messages: () => {
       const arrived = join(inbox, 'new');
@@ -277,7 +278,4 @@ function entryOf(file: string, name: string): string[] {
   return line.split(':');
 }
 
-function versionIn(folder: string): string {
-  const log = readFileSync(join(folder, 'log', 'maillog'), 'utf8');
-  return /version (\S+),/.exec(log)?.[1] ?? 'unknown';
-}
+const versionInstalled = (): string => execFileSync(POSTCONF, ['-dh', 'mail_version'], { encoding: 'utf8' }).trim();
