@@ -1,4 +1,7 @@
-/** The dashboard's page, read once, and the policy that allows exactly its own script and style (CSP Level 3 §6.7.3.3). */
+/**
+ * The dashboard's page, read once, and the policy that allows exactly its own script and style (CSP Level 3
+ * §6.7.3.3).
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { assert } from '../base/assert.ts';

@@ -1,5 +1,6 @@
 /**
- * The admin server: health, metrics, status and dashboard. It reads and never changes anything; it has no authentication,
+ * The admin server: health, metrics, status and dashboard. It reads and never changes anything; it has no
+ * authentication,
  * and what guards it is its address (loopback by default), the Host check, and that there is nothing to command.
  *
  *   GET /              the dashboard          GET /healthz   200 or 503

@@ -1,4 +1,7 @@
-/** Assertions: our own bugs, and nothing else. They stay on in production and end the worker (its supervisor runs it again). */
+/**
+ * Assertions: our own bugs, and nothing else. They stay on in production and end the worker (its supervisor runs it
+ * again).
+ */
 
 export class AssertionFailure extends Error {
   override readonly name = 'AssertionFailure';

@@ -21,7 +21,9 @@ export function crossFaults(config: Config): readonly CrossFault[] {
   return faults;
 }
 
-/** Two listeners on one port: the same address, or one is the unspecified address of its family (we listen IPv6-only). */
+/**
+ * Two listeners on one port: the same address, or one is the unspecified address of its family (we listen IPv6-only).
+ */
 function clashes(config: Config): readonly CrossFault[] {
   const doors: { readonly key: OptionKey; readonly at: HostPort }[] = [
     ...config.outsideListen.map((at) => ({ key: 'outsideListen' as const, at })),

@@ -2,7 +2,8 @@
  * From environment to Config, or every fault at once: each names the variable, shows its value (never one that may hold
  * a password), and says what to write instead.
  *
- *   environment ─► unknown names? ─► texts by their schemas ─► what the machine gives ─► checks.ts across options ─► Config
+ *   environment ─► unknown names? ─► texts by their schemas ─► what the machine gives ─► checks.ts across options ─►
+ *   Config
  */
 import { crossFaults } from './checks.ts';
 import { nearest } from './nearest.ts';
@@ -62,7 +63,8 @@ function withMachineDefaults(texts: Texts, system: System): Texts {
     hostname: texts.hostname || system.hostname,
     workers: texts.workers || String(Math.min(system.cores, 256)),
     connectionsMax: texts.connectionsMax || String(CONNECTIONS_DEFAULT),
-    dnsServers: texts.dnsServers || nameservers.slice(0, 8).join(',') || '127.0.0.1', // resolv.conf(5): none means loopback
+    // resolv.conf(5): none means loopback.
+    dnsServers: texts.dnsServers || nameservers.slice(0, 8).join(',') || '127.0.0.1',
   };
 }
 
@@ -124,7 +126,10 @@ function withTls(route: RouteText, sideTls: TlsPolicy): Route {
   return { ...route, tls: route.credentials === undefined ? (route.tls ?? sideTls) : 'require' };
 }
 
-/** The default leaves room for all that a session may open; a number that somebody wrote is kept while the sockets fit. */
+/**
+ * The default leaves room for all that a session may open; a number that somebody wrote is kept while the sockets
+ * fit.
+ */
 function connectionsWithin(config: Config, environment: Environment, system: System) {
   const free = system.descriptorsMax - DESCRIPTORS_RESERVED - DESCRIPTORS_PER_SHARD * config.workers;
   const most = Math.floor(free / DESCRIPTORS_PER_SESSION);
@@ -136,7 +141,8 @@ function connectionsWithin(config: Config, environment: Environment, system: Sys
   if (!isSet(environment, 'connectionsMax')) return { max: Math.min(config.connectionsMax, most), faults: [] };
   if (config.connectionsMax <= free) return { max: config.connectionsMax, faults: [] };
   const written = `${variableOf('connectionsMax')}="${config.connectionsMax}"`;
-  const fault = `${written}: ${limit} allows ${free}, and ${most} with all that a session may open; write less, or raise it (ulimit -n)`;
+  const allows = `${limit} allows ${free}, and ${most} with all that a session may open`;
+  const fault = `${written}: ${allows}; write less, or raise it (ulimit -n)`;
   return { max: most, faults: [{ about: ['workers', 'connectionsMax'] as OptionKey[], fault }] };
 }
 

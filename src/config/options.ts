@@ -1,6 +1,7 @@
 /**
  * Every option of Postern: one row each, and nowhere else. The environment variable is POSTERN_ and the key in capitals
- * (`outsideListen` is POSTERN_OUTSIDE_LISTEN). A text is read by the row's schema (parsers.ts); `type Config` follows from
+ * (`outsideListen` is POSTERN_OUTSIDE_LISTEN). A text is read by the row's schema (parsers.ts); `type Config` follows
+ * from
  * the rows. Where a default depends on the machine or on other options, `words` describes it and load.ts fills it in.
  *
  * The README's table is printed from here (print.ts).

@@ -1,5 +1,6 @@
 /**
- * Readers of option texts: each is a zod schema from the text of an environment variable to its value. Parsed once, here;
+ * Readers of option texts: each is a zod schema from the text of an environment variable to its value. Parsed once,
+ * here;
  * nobody reads these texts again. Messages say what to write instead, and never repeat a text that may hold a password.
  * `meta().bounds` is what the option table in the README shows.
  */

@@ -1,5 +1,6 @@
 /**
- * libuv's thread pool: one for the process, shared by all shards, read from the environment when it is first used. Every
+ * libuv's thread pool: one for the process, shared by all shards, read from the environment when it is first used.
+ * Every
  * sync of a journal occupies a thread of it while the disk works, so with the usual four, four slow shards would stop
  * each other, and DNS and TLS with them.
  */

@@ -57,6 +57,7 @@ function read(option: 'tlsCert' | 'tlsKey', file: string, faults: string[]): str
 }
 
 function pairFault(cert: string, certFile: string, key: string, keyFile: string): string | null {
+  const written = `${variableOf('tlsKey')}=${JSON.stringify(keyFile)}`;
   let leaf: X509Certificate;
   try {
     leaf = new X509Certificate(cert);
@@ -66,9 +67,9 @@ function pairFault(cert: string, certFile: string, key: string, keyFile: string)
   try {
     if (leaf.checkPrivateKey(createPrivateKey(key))) return null;
   } catch {
-    return `${variableOf('tlsKey')}=${JSON.stringify(keyFile)}: holds no private key in clear; write a PEM file without passphrase`;
+    return `${written}: holds no private key in clear; write a PEM file without passphrase`;
   }
-  return `${variableOf('tlsKey')}=${JSON.stringify(keyFile)}: does not belong to ${JSON.stringify(certFile)}; write the key of that certificate`;
+  return `${written}: does not belong to ${JSON.stringify(certFile)}; write the key of that certificate`;
 }
 
 export const describeCertificates = (material: TlsMaterial): readonly CertificateNote[] =>

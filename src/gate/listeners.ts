@@ -1,4 +1,7 @@
-/** The sockets that listen: every address of both sides, each with its side. Accepted sockets are paused, to be transferred. */
+/**
+ * The sockets that listen: every address of both sides, each with its side. Accepted sockets are paused, to be
+ * transferred.
+ */
 import net from 'node:net';
 import { assert } from '../base/assert.ts';
 import { printHostPort } from '../config/checks.ts';
@@ -53,7 +56,10 @@ export class Listeners {
     return { outside: boundOf('outside'), inside: boundOf('inside') };
   }
 
-  /** No address is held any more. Sockets that were accepted are not touched, and not waited for: they are the shards'. */
+  /**
+   * No address is held any more. Sockets that were accepted are not touched, and not waited for: they are the
+   * shards'.
+   */
   close(): void {
     for (const { server } of this.#servers.splice(0)) server.close();
   }
@@ -86,5 +92,6 @@ export function listenFault(key: OptionKey, at: HostPort, error: NodeJS.ErrnoExc
     EACCES: 'ports below 1024 need CAP_NET_BIND_SERVICE; grant it, or write a higher port and redirect',
   };
   const code = error.code ?? error.message;
-  return `${variableOf(key)}="${printHostPort(at)}": cannot listen (${code}): ${advice[code] ?? 'write another address'}`;
+  const written = `${variableOf(key)}="${printHostPort(at)}"`;
+  return `${written}: cannot listen (${code}): ${advice[code] ?? 'write another address'}`;
 }

@@ -1,5 +1,6 @@
 /**
- * A shard's side of the wire to main: unpacks messages for the shard, packs its reports, and ends the task well or badly.
+ * A shard's side of the wire to main: unpacks messages for the shard, packs its reports, and ends the task well or
+ * badly.
  *
  *   start ─► replay (sockets that come early wait in the port) ─► ready ─► serving ─► drain ─► task resolves
  *     └───────────────── anything thrown ends the thread, and the task rejects ◄──┘
@@ -58,7 +59,9 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
   }
 }
 
-/** Sessions closed in this turn of the event loop. Later reports would refuse a client for sessions that it has ended. */
+/**
+ * Sessions closed in this turn of the event loop. Later reports would refuse a client for sessions that it has ended.
+ */
 class ClosedSessions {
   readonly #report: (clientKeys: readonly string[]) => void;
   #keys: string[] = [];

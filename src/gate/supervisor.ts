@@ -78,7 +78,8 @@ export class Supervisor {
   }
 
   /**
-   * Resolves when every shard is ready. Rejects when one dies before that: a journal that cannot be replayed is a matter
+   * Resolves when every shard is ready. Rejects when one dies before that: a journal that cannot be replayed is a
+   * matter
    * for the operator, and so is a disk that is not there.
    */
   start(): Promise<void> {

@@ -116,7 +116,10 @@ export class Connection {
     this.#deadlineMs = seconds === 0 ? Number.POSITIVE_INFINITY : this.#deadlines.nowMs + seconds * 1000;
   }
 
-  /** From now on fewer bytes per second, averaged over a window, mean `onSlow`. 0: off. Time while paused is not counted. */
+  /**
+   * From now on fewer bytes per second, averaged over a window, mean `onSlow`. 0: off. Time while paused is not
+   * counted.
+   */
   requireRate(bytesPerSecondMin: number): void {
     this.#rate = bytesPerSecondMin === 0 ? null : { bytesPerSecondMin, bytes: 0, sinceMs: monotonicMs() };
   }

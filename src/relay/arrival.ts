@@ -43,7 +43,9 @@ export class Arrival {
     return (this.#state[STATE.flags]! & FLAGS.endOfData) !== 0;
   }
 
-  /** Reads chunk[from, to) up to the end of data; `end` says how far. A promise means: read no more until it resolves. */
+  /**
+   * Reads chunk[from, to) up to the end of data; `end` says how far. A promise means: read no more until it resolves.
+   */
   feed(chunk: Buffer, from: number, to: number): Promise<void> | undefined {
     let wait: Promise<void> | undefined;
     let at = from;

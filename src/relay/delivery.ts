@@ -10,18 +10,18 @@
 import { assert } from '../base/assert.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
-import { Editor, editedBytes } from '../message/edits.ts';
+import { editedBytes } from '../message/edits.ts';
 import type { CloseReason, OpeningHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
 import { clientOptions } from '../net/tls.ts';
 import type { Capabilities } from '../smtp/capabilities.ts';
 import { NO_CAPABILITIES } from '../smtp/capabilities.ts';
 import * as client from '../smtp/client.ts';
-import { DotStuffer, endOfData } from '../smtp/dots.ts';
 import type { Failure, Greeting, GreetingPlan, GreetingStep } from '../smtp/greeting.ts';
 import { greetingReply, greetingSecured, newGreeting } from '../smtp/greeting.ts';
 import type { Reply } from '../smtp/reply_reader.ts';
 import { ReplyReader } from '../smtp/reply_reader.ts';
+import { sendBdat, sendData } from './content.ts';
 import type { Peer } from './outbound.ts';
 import type { Relay } from './relay.ts';
 import type { Target } from './router.ts';
@@ -210,7 +210,7 @@ export class DeliveryConnection implements OpeningHandler {
     if (this.#connection === null) return;
     if (reason === 'tls-failed') {
       this.#carrier.relay.metrics.count('tls_outbound_failed');
-      if (this.#target!.tls === 'may') {
+      if (this.#target!.tls === 'may' && this.#target!.credentials === undefined) {
         this.#withoutTls = true;
         this.#dial();
         return;
@@ -261,7 +261,8 @@ export class DeliveryConnection implements OpeningHandler {
   #carryNext(): void {
     const { config } = this.#carrier.relay;
     const { connectionMessagesMax, connectionAgeMsMax } = this.#site.rules;
-    const messagesMax = Math.min(connectionMessagesMax, this.#capabilities.messagesMax ?? connectionMessagesMax); // RFC 9422 §4.1
+    const { messagesMax: said } = this.#capabilities; // RFC 9422 §4.1
+    const messagesMax = Math.min(connectionMessagesMax, said ?? connectionMessagesMax);
     const spent = this.#messages >= messagesMax || monotonicMs() - this.#openedMs > connectionAgeMsMax;
     this.#state = { tag: 'idle' };
     if (spent || this.#carrier.draining) return this.quit();
@@ -304,16 +305,8 @@ export class DeliveryConnection implements OpeningHandler {
     this.#state = { tag: 'carrying', carriage: { parcel: part, transaction: begun.transaction, startMs } };
     const connection = this.#connection!;
     connection.setDeadline(this.#carrier.relay.config.replySecondsMax);
-    if (!begun.withContent) {
-      connection.send(begun.text);
-      return;
-    }
-    connection.cork();
-    connection.send(begun.text);
-    const editor = new Editor(envelope.edits, envelope.content.bytes);
-    for (const view of editor.apply(parcel.message.content!)) connection.sendBytes(view);
-    for (const view of editor.end()) connection.sendBytes(view);
-    connection.uncork();
+    if (!begun.withContent) connection.send(begun.text);
+    else sendBdat(connection, begun.text, parcel.message);
   }
 
   #carry(carriage: Carriage, step: client.TransactionStep): void {
@@ -342,39 +335,22 @@ export class DeliveryConnection implements OpeningHandler {
     }
   }
 
-  /** The content by DATA. Reading from disk waits for the server's window, a chunk at a time. */
+  /**
+   * Half a message must not look like a whole one: where it cannot be read, there is no end of data and the
+   * connection goes.
+   */
   async #stream(carriage: Carriage, connection: Connection): Promise<void> {
-    const { relay } = this.#carrier;
-    const { message } = carriage.parcel;
-    const { edits, content } = message.envelope;
-    const editor = new Editor(edits, content.bytes);
-    const stuffer = content.dotted ? new DotStuffer() : null;
-    const end = endOfData(content.endsInCrlf);
-    if (message.content !== null) {
-      connection.cork();
-      for (const view of editor.apply(message.content)) sendContent(connection, view, stuffer);
-      for (const view of editor.end()) sendContent(connection, view, stuffer);
-      connection.send(end);
-      connection.uncork();
-    } else {
-      try {
-        for await (const chunk of relay.spool.read(message)) {
-          for (const view of editor.apply(chunk)) {
-            connection.setDeadline(relay.config.dataSecondsMax);
-            await sendContent(connection, view, stuffer);
-          }
-          if (connection !== this.#connection) return;
-        }
-      } catch (error) {
-        // Half a message must not look like a whole one: no end of data, the connection goes.
-        if (connection === this.#connection) this.#lost(`cannot read the message: ${(error as Error).message}`);
-        return;
-      }
-      for (const view of editor.end()) sendContent(connection, view, stuffer);
-      connection.send(end);
+    const { spool, config } = this.#carrier.relay;
+    const onProgress = () => connection.setDeadline(config.dataSecondsMax);
+    try {
+      await sendData(connection, spool, carriage.parcel.message, onProgress);
+    } catch (error) {
+      if (connection === this.#connection) this.#lost(`cannot read the message: ${(error as Error).message}`);
+      return;
     }
+    if (connection !== this.#connection) return;
     client.contentSent(carriage.transaction);
-    connection.setDeadline(relay.config.finalReplySecondsMax);
+    connection.setDeadline(config.finalReplySecondsMax);
   }
 
   #settle({ parcel, transaction, startMs }: Carriage): void {
@@ -392,16 +368,6 @@ export class DeliveryConnection implements OpeningHandler {
     const { host, address } = this.#target!;
     return { host, address, tls: this.#connection?.secure?.getProtocol() ?? '' };
   }
-}
-
-function sendContent(connection: Connection, view: Uint8Array, stuffer: DotStuffer | null): Promise<void> | undefined {
-  if (stuffer === null) return connection.sendBytes(view);
-  let behind: Promise<void> | undefined;
-  stuffer.split(view).forEach((each, at) => {
-    if (at > 0) connection.send('.');
-    if (each.length > 0) behind = connection.sendBytes(each);
-  });
-  return behind;
 }
 
 /** The system's words in ours. */

@@ -4,7 +4,7 @@
  *
  *   greeting ─► command ⇄ line (an over-long one, skipped to its end)
  *                 ├─ DATA ─► content ─► held ─► command        held: our reply waits for the disk or for the client
- *                 ├─ BDAT ─► chunk ───► held ─► command        to take earlier replies; what arrives meanwhile is
+ *                 ├─ BDAT ─► content ─► held ─► command        to take earlier replies; what arrives meanwhile is
  *                 ├─ refused BDAT ─► skip ────► command        kept (one read at most), then reading stops
  *                 └─ STARTTLS ─► handshake ───► command
  *   over: the last line has been said; the connection lingers for the peer to read it
@@ -17,21 +17,16 @@ import type { Side } from '../message/envelope.ts';
 import type { CloseReason, ConnectionHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
 import { judgeRecipient } from '../policy/recipient.ts';
-import type { Command } from '../smtp/command.ts';
-import { parseCommand } from '../smtp/command.ts';
+import { type Command, parseCommand } from '../smtp/command.ts';
 import type { ReplyKey } from '../smtp/replies.ts';
 import { replyLine } from '../smtp/replies.ts';
-import type { Answer, Session } from '../smtp/session.ts';
 import * as smtp from '../smtp/session.ts';
 import { Arrival } from './arrival.ts';
-import type { Acceptance } from './inbound.ts';
-import { acceptMessage } from './inbound.ts';
+import { type Acceptance, acceptMessage } from './inbound.ts';
+import { Input } from './input.ts';
 import type { Relay } from './relay.ts';
 
-type Mode = 'greeting' | 'command' | 'line' | 'content' | 'chunk' | 'skip' | 'handshake' | 'over';
-
-const LF = 10;
-const CR = 13;
+type Mode = 'greeting' | 'command' | 'line' | 'content' | 'skip' | 'handshake' | 'over';
 
 export type Caller = { readonly address: string; readonly side: Side; readonly clientKey: string };
 
@@ -42,19 +37,18 @@ export class InboundSession implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #settings: smtp.Settings;
   readonly #startedMs = monotonicMs();
-  readonly #session: Session = smtp.newSession();
+  readonly #session = smtp.newSession();
   #mode: Mode = 'greeting';
-  /** Bytes read and not yet understood, from #at on: at most one read and one unfinished command. */
-  #rest: Buffer | null = null;
-  #at = 0;
+  readonly #input = new Input();
   /** Something must happen before the next byte is looked at: a commit, a drain. */
   #held = false;
   #out = '';
   #arrival: Arrival | null = null;
-  /** Octets of the BDAT chunk still to come, and the reply that waits for their end if it was refused. */
+  /** Octets of the BDAT chunk still to come; of DATA, any. */
   #chunkLeft = 0;
   #chunkBytes = 0;
   #chunkLast = false;
+  /** The reply to a refused chunk, which waits for its end. */
   #afterSkip = '';
   #bytes = 0;
   #messages = 0;
@@ -89,8 +83,7 @@ export class InboundSession implements ConnectionHandler {
     this.#bytes += chunk.length;
     if (this.#mode === 'greeting' && this.#caller.side === 'outside') return this.#end('earlyTalk'); // RFC 5321 §4.3.1
     if (this.#mode === 'over') return;
-    this.#rest = this.#rest === null ? chunk : Buffer.concat([this.#rest.subarray(this.#at), chunk]);
-    this.#at = 0;
+    this.#input.push(chunk);
     if (this.#held || this.#mode === 'greeting') this.#connection.pause();
     else this.#pump();
   }
@@ -112,8 +105,7 @@ export class InboundSession implements ConnectionHandler {
 
   onClose(reason: CloseReason, detail: string): void {
     this.#mode = 'over';
-    this.#arrival?.discard();
-    this.#arrival = null;
+    this.#dropArrival();
     if (reason === 'tls-failed') this.#relay.metrics.count('tls_inbound_failed');
     this.#relay.sessionClosed(this, this.#caller.clientKey, reason);
     const hello = smtp.helloOf(this.#session);
@@ -150,29 +142,23 @@ export class InboundSession implements ConnectionHandler {
 
   /** Works through what has been read until it is used up, or something must be waited for. */
   #pump(): void {
-    while (this.#rest !== null && !this.#held && this.#mode !== 'over' && this.#mode !== 'handshake') {
-      if (this.#at === this.#rest.length) {
-        this.#rest = null;
-        this.#at = 0;
-      } else if (!this.#advance(this.#rest)) break;
-    }
+    const busy = () => this.#held || this.#mode === 'over' || this.#mode === 'handshake';
+    while (!this.#input.empty && !busy() && this.#advance());
     if (this.#out !== '') this.#flush();
     if (!this.#held) this.#connection.resume();
   }
 
   /** One step in the present mode; false when more bytes are needed for it. */
-  #advance(rest: Buffer): boolean {
+  #advance(): boolean {
     switch (this.#mode) {
       case 'command':
-        return this.#readCommand(rest);
+        return this.#readCommand();
       case 'line':
-        return this.#skipLine(rest);
+        return this.#skipLine();
       case 'content':
-        return this.#readContent(rest);
-      case 'chunk':
-        return this.#readChunk(rest);
+        return this.#readContent();
       case 'skip':
-        return this.#skipChunk(rest);
+        return this.#skipChunk();
       default:
         return false;
     }
@@ -195,34 +181,23 @@ export class InboundSession implements ConnectionHandler {
     });
   }
 
-  #readCommand(rest: Buffer): boolean {
-    const lf = rest.indexOf(LF, this.#at);
-    const length = (lf === -1 ? rest.length : lf + 1) - this.#at;
-    if (length > LIMITS.commandLineBytesMax) {
-      // A BDAT in such a line is not understood, and its octets would be taken for commands.
-      if (/^bdat /i.test(rest.toString('latin1', this.#at, this.#at + 5))) this.#end('lineTooLong');
-      else this.#mode = 'line';
-      return true;
-    }
-    if (lf === -1) return false;
-    const start = this.#at;
-    this.#at = lf + 1;
+  #readCommand(): boolean {
+    const found = this.#input.line(LIMITS.commandLineBytesMax);
+    if (found === 'more') return false;
     const { commandSecondsMax, sessionSecondsMax } = this.#relay.config;
     this.#connection.setDeadline(commandSecondsMax);
-    if (sessionSecondsMax > 0 && this.#relay.deadlines.nowMs - this.#startedMs > sessionSecondsMax * 1000) {
-      this.#end('sessionTooLong');
-      return true;
-    }
-    if (lf === start || rest[lf - 1] !== CR)
-      this.#refuse('bareLf'); // RFC 5321 §2.3.8
-    else this.#obey(parseCommand(rest.toString('latin1', start, lf - 1)));
+    const ageMs = this.#relay.deadlines.nowMs - this.#startedMs;
+    if (sessionSecondsMax > 0 && ageMs > sessionSecondsMax * 1000) this.#end('sessionTooLong');
+    else if (found === 'bare') this.#refuse('bareLf');
+    else if (found === 'line') this.#obey(parseCommand(this.#input.text));
+    // A BDAT in such a line is not understood, and its octets would be taken for commands.
+    else if (/^bdat /i.test(this.#input.text)) this.#end('lineTooLong');
+    else this.#mode = 'line';
     return true;
   }
 
-  #skipLine(rest: Buffer): boolean {
-    const lf = rest.indexOf(LF, this.#at);
-    this.#at = lf === -1 ? rest.length : lf + 1;
-    if (lf === -1) return true;
+  #skipLine(): boolean {
+    if (!this.#input.skipLine()) return true;
     this.#mode = 'command';
     this.#refuse('lineTooLong'); // RFC 5321 §4.5.3.1.4
     return true;
@@ -261,8 +236,7 @@ export class InboundSession implements ConnectionHandler {
     }
     if (bdatBytes !== undefined && bdatBytes > 0 && answer.action !== 'close') {
       // RFC 3030 §2: the octets come whatever we say; the answer waits for their end.
-      this.#arrival?.discard();
-      this.#arrival = null;
+      this.#dropArrival();
       this.#chunkLeft = bdatBytes;
       this.#afterSkip = answer.reply;
       this.#mode = 'skip';
@@ -271,7 +245,7 @@ export class InboundSession implements ConnectionHandler {
     this.#answer(answer, null);
   }
 
-  #answer(answer: Answer, command: Command | null): void {
+  #answer(answer: smtp.Answer, command: Command | null): void {
     this.#out += answer.reply;
     switch (answer.action) {
       case 'none':
@@ -280,11 +254,12 @@ export class InboundSession implements ConnectionHandler {
         return;
       case 'read-data':
         this.#mode = 'content';
+        this.#chunkLeft = Number.POSITIVE_INFINITY;
         this.#arrival = this.#newArrival('data');
         return this.#expectContent();
       case 'read-bdat':
         if (command?.verb !== 'BDAT') return;
-        this.#mode = 'chunk';
+        this.#mode = 'content';
         this.#chunkLeft = command.bytes;
         this.#chunkBytes = command.bytes;
         this.#chunkLast = command.last;
@@ -315,30 +290,20 @@ export class InboundSession implements ConnectionHandler {
     this.#connection.requireRate(this.#relay.config.dataBytesPerSecondMin);
   }
 
-  #readContent(rest: Buffer): boolean {
+  #readContent(): boolean {
     const arrival = this.#arrival!;
-    const behind = arrival.feed(rest, this.#at, rest.length);
-    this.#at = arrival.end;
+    const { taken, behind } = this.#input.feed(arrival, this.#chunkLeft);
+    this.#chunkLeft -= taken;
     if (arrival.ended) this.#messageRead(arrival);
-    else {
-      this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
-      if (behind !== undefined) this.#hold(behind);
-    }
+    else if (this.#chunkLeft === 0) this.#chunkRead(arrival);
+    else this.#goOn(behind);
     return true;
   }
 
-  #readChunk(rest: Buffer): boolean {
-    const arrival = this.#arrival!;
-    const to = Math.min(rest.length, this.#at + this.#chunkLeft);
-    const behind = arrival.feed(rest, this.#at, to);
-    this.#chunkLeft -= to - this.#at;
-    this.#at = to;
-    if (this.#chunkLeft === 0) this.#chunkRead(arrival);
-    else {
-      this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
-      if (behind !== undefined) this.#hold(behind);
-    }
-    return true;
+  /** More content is to come, when the disk is ready for it. */
+  #goOn(behind: Promise<void> | undefined): void {
+    this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
+    if (behind !== undefined) this.#hold(behind);
   }
 
   #chunkRead(arrival: Arrival): void {
@@ -352,10 +317,8 @@ export class InboundSession implements ConnectionHandler {
     this.#answer(smtp.bdatChunkDone(this.#chunkBytes), null);
   }
 
-  #skipChunk(rest: Buffer): boolean {
-    const to = Math.min(rest.length, this.#at + this.#chunkLeft);
-    this.#chunkLeft -= to - this.#at;
-    this.#at = to;
+  #skipChunk(): boolean {
+    this.#chunkLeft -= this.#input.skip(this.#chunkLeft);
     if (this.#chunkLeft > 0) return true;
     this.#mode = 'command';
     this.#out += this.#afterSkip;
@@ -412,8 +375,7 @@ export class InboundSession implements ConnectionHandler {
     const context = this.#relay.tlsContext(this.#caller.side);
     this.#flush();
     // RFC 3207 §4.2 and CVE-2011-0411: what came in clear behind the command must not be taken for commands.
-    this.#rest = null;
-    this.#at = 0;
+    this.#input.clear();
     this.#mode = 'handshake';
     this.#connection.setDeadline(LIMITS.tlsHandshakeSeconds);
     this.#connection.startTls({ role: 'server', context });
@@ -429,7 +391,7 @@ export class InboundSession implements ConnectionHandler {
 
   #over(lastLine: string): void {
     this.#mode = 'over';
-    this.#rest = null;
+    this.#input.clear();
     this.#dropArrival();
     const text = this.#out + lastLine;
     this.#out = '';

@@ -7,7 +7,7 @@ import { idSource } from '../base/ids.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
-import { normaliseAddress } from '../net/addresses.ts';
+import { listeningAddresses, normaliseAddress } from '../net/addresses.ts';
 import { Deadlines } from '../net/connection.ts';
 import { createDns } from '../net/dns.ts';
 import { serverContext } from '../net/tls.ts';
@@ -47,13 +47,20 @@ export type ShardStatus = {
 
 export class Shard {
   readonly #relay: Relay;
+  readonly #onSessionClosed: (clientKey: string) => void;
 
-  constructor(relay: Relay) {
+  constructor(relay: Relay, onSessionClosed: (clientKey: string) => void) {
     this.#relay = relay;
+    this.#onSessionClosed = onSessionClosed;
   }
 
   accept(socket: net.Socket, door: Door, clientKey: string): void {
     const address = normaliseAddress(socket.remoteAddress ?? '');
+    if (address === '') {
+      socket.destroy(); // the client has gone between there and here
+      this.#onSessionClosed(clientKey);
+      return;
+    }
     const session = new InboundSession(this.#relay, socket, { address, side: door.side, clientKey });
     this.#relay.sessions.add(session);
   }
@@ -111,7 +118,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   const counts = new SiteCounts(context.siteCounts, shard);
   relay.outbound = new Outbound(relay, routerOf(relay), counts, siteRules(config));
   for (const message of spool.live) relay.outbound.enqueue(message);
-  return new Shard(relay);
+  return new Shard(relay, context.onSessionClosed);
 }
 
 const contexts = (material: TlsMaterial) => ({
@@ -131,7 +138,7 @@ function routerOf(relay: Relay): Router {
     outsideTls: config.outsideTls,
     mx: {
       hostname: config.hostname,
-      ownAddresses: listening.map(({ host }) => host),
+      ownAddresses: listeningAddresses(listening.map(({ host }) => host)),
       allowPrivate: config.allowPrivateMx,
     },
   });

@@ -38,7 +38,10 @@ export class SiteCounts {
     return (hash >>> 0) % SLOTS;
   }
 
-  /** Counts one more connection if the sum over all shards stays within `max`: added first, so that no two shards pass at once. */
+  /**
+   * Counts one more connection if the sum over all shards stays within `max`: added first, so that no two shards pass
+   * at once.
+   */
   acquire(slot: number, max: number): boolean {
     Atomics.add(this.#counts, this.#row + slot, 1);
     let total = 0;

@@ -33,6 +33,8 @@ export async function openSpool(options: SpoolOptions, disk: Disk = systemDisk):
   await claim(disk, options, folder);
   const surveyed = await survey(disk, folder);
   const recovered = await recover(surveyed, options.report);
+  // First of all: on a full disk its space may be what the next segment needs.
+  for (const name of surveyed.unfinished) await disk.unlink(`${folder}/${name}`);
   const own = await withContent(disk, folder, recovered.messages, options.report);
   const spool = await JournalSpool.start(options, disk, {
     folder,
@@ -112,7 +114,6 @@ async function tidy(spool: JournalSpool, disk: Disk, surveyed: Survey, options: 
     if (/^\d{8,10}-[0-9a-z]+$/.test(name)) await disk.unlink(`${spool.contentFolder}/${name}`);
     else options.report('spool-stray', { path: `${spool.contentFolder}/${name}` });
   }
-  for (const name of surveyed.unfinished) await disk.unlink(`${folder}/${name}`);
   for (const name of surveyed.removed) await removeAdopted(disk, `${folder}/${name}`);
   for (const name of surveyed.strays) options.report('spool-stray', { path: `${folder}/${name}` });
 }

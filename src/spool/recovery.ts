@@ -69,7 +69,9 @@ class Recovery {
       if (begun !== null) started.push(begun);
       else unused.push(this.#unusedSegment(surveyed));
     }
-    for (const name of this.#surveyed.damaged) generationMax = Math.max(generationMax, Number.parseInt(name, 10));
+    // A number is used once, whatever became of the file.
+    const { damaged, unfinished } = this.#surveyed;
+    for (const name of [...damaged, ...unfinished]) generationMax = Math.max(generationMax, Number.parseInt(name, 10));
     const chain: Segment[] = [];
     for (const [at, one] of started.entries()) chain.push(await this.#replay(one, started[at + 1]?.header ?? null));
     const messages = [...this.#messages.values()].sort(

@@ -5,7 +5,8 @@
  *   row 1        | …                                                                   written by shard 1 only
  *   row shards   | …                                                                   written by the main thread only
  *
- * A histogram has one slot a bucket (not cumulative), then +Inf, then its sum. A row has one writer, and a reader may see
+ * A histogram has one slot a bucket (not cumulative), then +Inf, then its sum. A row has one writer, and a reader may
+ * see
  * it half a message old: an aligned 8-byte store does not tear. A shard that dies leaves its counters to its successor.
  */
 import { assert } from '../base/assert.ts';

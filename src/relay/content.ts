@@ -1,0 +1,61 @@
+/**
+ * A message's content on its way out, through its edits: from memory in one write, or from disk a chunk at a time, as
+ * fast as the peer takes it.
+ */
+import { Editor } from '../message/edits.ts';
+import type { Connection } from '../net/connection.ts';
+import { DotStuffer, endOfData } from '../smtp/dots.ts';
+import type { Spool, Stored } from '../spool/spool.ts';
+
+/** BDAT (RFC 3030): the octets as they are, in one write with the commands before them. The content is in memory. */
+export function sendBdat(connection: Connection, commands: string, { content, envelope }: Stored): void {
+  const editor = new Editor(envelope.edits, envelope.content.bytes);
+  connection.cork();
+  connection.send(commands);
+  for (const view of editor.apply(content!)) connection.sendBytes(view);
+  for (const view of editor.end()) connection.sendBytes(view);
+  connection.uncork();
+}
+
+/**
+ * DATA (RFC 5321 §4.5.2), with its end. Resolves when all has been handed to the connection; rejects when the content
+ * cannot be read, and then no end of data was sent.
+ */
+export async function sendData(
+  connection: Connection,
+  spool: Spool,
+  message: Stored,
+  onProgress: () => void,
+): Promise<void> {
+  const { edits, content } = message.envelope;
+  const editor = new Editor(edits, content.bytes);
+  const stuffer = content.dotted ? new DotStuffer() : null;
+  if (message.content !== null) {
+    connection.cork();
+    for (const view of editor.apply(message.content)) send(connection, view, stuffer);
+    for (const view of editor.end()) send(connection, view, stuffer);
+    connection.send(endOfData(content.endsInCrlf));
+    connection.uncork();
+    return;
+  }
+  for await (const chunk of spool.read(message)) {
+    for (const view of editor.apply(chunk)) {
+      onProgress();
+      await send(connection, view, stuffer);
+    }
+    if (!connection.open) return;
+  }
+  for (const view of editor.end()) send(connection, view, stuffer);
+  connection.send(endOfData(content.endsInCrlf));
+}
+
+/** A promise: the peer is behind, and nothing more should be sent before it resolves. */
+function send(connection: Connection, view: Uint8Array, stuffer: DotStuffer | null): Promise<void> | undefined {
+  if (stuffer === null) return connection.sendBytes(view);
+  let behind: Promise<void> | undefined;
+  stuffer.split(view).forEach((each, at) => {
+    if (at > 0) connection.send('.');
+    if (each.length > 0) behind = connection.sendBytes(each);
+  });
+  return behind;
+}
