@@ -1,4 +1,7 @@
-/** What a scenario is, and what a run of the bench gives it: children for the load, folders, a voice, and common waits. */
+/**
+ * What a scenario is, and what a run of the bench gives it: children for the load, folders, a voice, and common
+ * waits.
+ */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -4,9 +4,11 @@
  *   "Internet" source ─► outside ─► Postern ─► inside server       (castle.example, keep.example)
  *   inside source     ─► inside  ─► Postern ─► mail exchangers     (names and MX records from a DNS in this process)
  *
- * A thousand messages each way, and a thousand more while first a shard and then the whole process is killed. Every copy
- * that arrives is compared byte by byte. The dashboard stays until Ctrl-C. Exit code 1: something was lost or altered.
+ * A thousand messages each way, and a thousand more while first a shard and then the whole process is killed. Every
+ * copy that arrives is compared byte by byte. The dashboard stays until Ctrl-C. Exit code 1: something was lost or
+ * altered.
  */
+import { EventEmitter } from 'node:events';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +23,10 @@ import { digits, tableText } from './report.ts';
 const SHARDS = 2;
 const DOOMED_SHARD = 0;
 const POLL_MS = 2;
+const EXIT_INTERRUPTED = 130;
 const FOLDER = fileURLToPath(new URL(`../var/demo-${process.pid}`, import.meta.url));
+
+const signals = new EventEmitter();
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -118,7 +123,7 @@ async function demo(messages: number, stay: boolean): Promise<boolean> {
     );
     if (postern.admin !== undefined && stay) {
       say(`Dashboard: http://${postern.admin.host}:${postern.admin.port}/   (Ctrl-C ends)`);
-      await new Promise((resolve) => process.once('SIGINT', resolve));
+      await new Promise((resolve) => signals.on('leave', resolve));
     }
     return good;
   } finally {
@@ -130,6 +135,12 @@ async function demo(messages: number, stay: boolean): Promise<boolean> {
 const { values } = parseArgs({
   options: { exit: { type: 'boolean', default: false }, messages: { type: 'string', default: '1000' } },
 });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // Before the end nobody listens: the demo is over half way, and its Postern with it.
+    if (!signals.emit('leave')) process.exit(EXIT_INTERRUPTED);
+  });
+}
 const good = await demo(Number(values.messages), !values.exit);
 if (good) rmSync(FOLDER, { recursive: true, force: true });
 process.exitCode = good ? 0 : 1;

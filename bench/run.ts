@@ -1,8 +1,8 @@
 /**
  * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--vs postfix|none] [--json FILE]
  *
- * Relay, source and sink are processes of their own. Exit code 1 where a scenario's work was not done as promised: then its
- * figures are void, whatever they say.
+ * Relay, source and sink are processes of their own. Exit code 1 where a scenario's work was not done as promised:
+ * then its figures are void, whatever they say.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -54,6 +54,7 @@ const { values, positionals } = parseArgs({
 if (values.list) process.stdout.write(list());
 else {
   const scenarios = wantedScenarios(positionals);
+  if (!['postfix', 'none', undefined].includes(values.vs)) throw new Error(`--vs ${values.vs}: postfix or none`);
   if (values.vs === 'postfix' && !postfixInstalled()) throw new Error('Postfix is not installed, or this is not root');
   const bench = new Bench({
     quick: values.quick,

@@ -1,4 +1,7 @@
-/** The world around the demo's Postern: an inside server, two mail exchangers of the Internet, and the DNS that names them. */
+/**
+ * The world around the demo's Postern: an inside server, two mail exchangers of the Internet, and the DNS that names
+ * them.
+ */
 import { type DnsServer, startDnsServer, type Zone } from '../load/dns_server.ts';
 import type { Ledger } from '../load/ledger.ts';
 import { type Delivered, Sink } from '../load/sink.ts';

@@ -1,6 +1,6 @@
 /**
- * What a sink has seen, kept per run of a source: which numbers came, how often one came again, how many were altered, and
- * how long they took from the source to here. Memory: a bit per message and one histogram per run.
+ * What a sink has seen, kept per run of a source: which numbers came, how often one came again, how many were
+ * altered, and how long they took from the source to here. Memory: a bit per message and one histogram per run.
  */
 import { Bitmap } from './bitmap.ts';
 import type { Arrived } from './content_reader.ts';

@@ -1,6 +1,6 @@
 /**
- * Messages that all differ, and what became of each: which of its recipients got it, how often, and whether every copy was
- * byte for byte what was sent, below the header fields that the relay put on top.
+ * Messages that all differ, and what became of each: which of its recipients got it, how often, and whether every
+ * copy was byte for byte what was sent, below the header fields that the relay put on top.
  */
 import type { Correspondents, Sample } from './messages.ts';
 import { sample } from './messages.ts';

@@ -1,6 +1,6 @@
 /**
- * Mail that looks like mail: deterministic, so that any message can be made again from seed and number and
- * compared byte by byte. Every text ends with CRLF and has no bare CR or LF; a stamp's line is put before it (stamp.ts).
+ * Mail that looks like mail: deterministic, so that any message can be made again from seed and number and compared
+ * byte by byte. Every text ends with CRLF and has no bare CR or LF; a stamp's line is put before it (stamp.ts).
  */
 import { base64, paragraph, quotedPrintable, type Random, random, words } from './text.ts';
 
@@ -170,8 +170,9 @@ function attachment(chance: Random, number: number, bytes: number): Content {
     header: [`Content-Type: multipart/mixed; boundary="${boundary}"`],
     body:
       `This is a multi-part message in MIME format.\r\n--${boundary}\r\nContent-Type: text/plain\r\n\r\n` +
-      `${paragraph(chance, 40)}\r\n--${boundary}\r\nContent-Type: application/octet-stream; name="report-${number}.bin"\r\n` +
-      `Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\n${base64(chance, bytes)}--${boundary}--\r\n`,
+      `${paragraph(chance, 40)}\r\n--${boundary}\r\n` +
+      `Content-Type: application/octet-stream; name="report-${number}.bin"\r\nContent-Transfer-Encoding: base64\r\n` +
+      `Content-Disposition: attachment\r\n\r\n${base64(chance, bytes)}--${boundary}--\r\n`,
   };
 }
 

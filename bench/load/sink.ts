@@ -2,7 +2,8 @@
  * The SMTP (or LMTP) sink: takes all mail, checks stamped messages, counts. A module (`Sink.listen`), and a program:
  *
  *   node bench/load/sink.ts --port 2600 [--host 127.0.0.1] [--lmtp] [--without CHUNKING,DSN] [--end-delay-ms 5]
- *        [--refuse-mail 451:0.1] [--refuse-rcpt 550:0.01] [--refuse-end 452:1] [--tls-cert FILE --tls-key FILE] [--json]
+ *        [--refuse-mail 451:0.1] [--refuse-rcpt 550:0.01] [--refuse-end 452:1]
+ *        [--tls-cert FILE --tls-key FILE] [--json]
  *
  * The program prints its counts at SIGUSR2, and at SIGTERM or SIGINT before it ends. As a forked child it takes
  * calls of `SinkApi` instead (see child.ts).
@@ -160,8 +161,8 @@ function optionsFromArguments(args: string[]): { options: SinkOptions; json: boo
 
 function summaryOf(stats: SinkStats): string {
   const lines = [
-    `${stats.messages} messages, ${stats.recipients} recipients, ${stats.bytes} bytes, ${stats.connections} connections, ` +
-      `${stats.unstamped} without a stamp`,
+    `${stats.messages} messages, ${stats.recipients} recipients, ${stats.bytes} bytes, ` +
+      `${stats.connections} connections, ${stats.unstamped} without a stamp`,
   ];
   for (const run of stats.runs) {
     const id = run.run.toString(16).padStart(8, '0');

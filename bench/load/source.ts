@@ -2,8 +2,8 @@
  * The SMTP load source. A module (`new Source(options).run()`), and a program:
  *
  *   node bench/load/source.ts --port 2525 [--host 127.0.0.1] [--connections 50] [--messages 10000 | --seconds 10]
- *        [--messages-per-connection 1] [--rate 2000] [--recipients 1] [--bytes 4096] [--pipelining] [--bdat] [--starttls]
- *        [--from bench@source.example] [--to user%r@example.org] [--json]
+ *        [--messages-per-connection 1] [--rate 2000] [--recipients 1] [--bytes 4096] [--pipelining] [--bdat]
+ *        [--starttls] [--from bench@source.example] [--to user%r@example.org] [--json]
  *
  * Closed loop: each of the connections sends as fast as it is answered. Open loop (`rate`): messages are due at even
  * intervals, whether or not the peer keeps up; latency counts from then, so a stalled peer is not flattered
@@ -294,7 +294,8 @@ const ms = (us: number): string => (us / 1000).toFixed(2).padStart(9);
 
 function summaryOf(report: SourceReport): string {
   const lines = [
-    `${report.acknowledged} of ${report.attempted} acknowledged, ${report.perSecond.toFixed(0)}/s, source CPU ${report.cpuMs.toFixed(0)} ms`,
+    `${report.acknowledged} of ${report.attempted} acknowledged, ${report.perSecond.toFixed(0)}/s, ` +
+      `source CPU ${report.cpuMs.toFixed(0)} ms`,
   ];
   for (const name of ['failed', 'recipientsRefused', 'connectFailed'] as const) {
     if (Object.keys(report[name]).length > 0) lines.push(`${name}: ${JSON.stringify(report[name])}`);

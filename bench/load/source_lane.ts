@@ -26,7 +26,10 @@ export type LaneSettings = {
   readonly messagesPerConnection: number;
 };
 
-/** `message` is from the moment it was due, or its lane was free for it, to its 250; the rest is from command to reply. */
+/**
+ * `message` is from the moment it was due, or its lane was free for it, to its 250; the rest is from command to
+ * reply.
+ */
 export const PHASES = ['connect', 'banner', 'hello', 'mail', 'rcpt', 'data', 'end', 'message'] as const;
 export type Phase = (typeof PHASES)[number];
 

@@ -4,10 +4,10 @@
  *   X-Bench-Stamp: 00c0ffee 0000000042 0000012345678901 0000004096 9a0b1c2d CRLF
  *                  run      number     sent, µs         bytes      CRC-32
  *
- * Bytes and CRC-32 are those of everything after the stamp's line, dots not doubled, so a relay that puts header fields on
- * top leaves them valid and one that changes anything below does not. Every field has a fixed width: the source
- * patches number and time into a prebuilt message and touches nothing else. Time is the machine's monotonic clock,
- * which all processes on it share.
+ * Bytes and CRC-32 are those of everything after the stamp's line, dots not doubled, so a relay that puts header
+ * fields on top leaves them valid and one that changes anything below does not. Every field has a fixed width: the
+ * source patches number and time into a prebuilt message and touches nothing else. Time is the machine's monotonic
+ * clock, which all processes on it share.
  */
 import { crc32 } from 'node:zlib';
 

@@ -7,9 +7,10 @@ export type Random = {
 };
 
 const WORDS =
-  'the of and to in is that for on with as was by at from this be or are it an not have which report invoice meeting budget server river ' +
-  'harbour window garden letter postern gate wall castle bridge tower market winter summer morning evening customer order delivery please ' +
-  'find attached regards thanks kindly review before friday monday project team update status release version number answer question';
+  'the of and to in is that for on with as was by at from this be or are it an not have which report invoice ' +
+  'meeting budget server river harbour window garden letter postern gate wall castle bridge tower market winter ' +
+  'summer morning evening customer order delivery please find attached regards thanks kindly review before friday ' +
+  'monday project team update status release version number answer question';
 const VOCABULARY = WORDS.split(' ');
 const COLUMNS = 72;
 

@@ -22,7 +22,9 @@ export function processTree(root: number): number[] {
   return tree;
 }
 
-/** CPU time of a tree so far, all threads, user and system, with that of its children that have ended and were reaped. */
+/**
+ * CPU time of a tree so far, all threads, user and system, with that of its children that have ended and were reaped.
+ */
 export function treeCpuMs(root: number): number {
   let sum = 0;
   for (const pid of processTree(root)) {

@@ -14,3 +14,5 @@ const doom = new BroadcastChannel('mortal');
 process.on('message', ({ kill }: { kill: number }) => doom.postMessage(kill));
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => void postern.stop(undefined, 'SIGTERM').then(() => process.exit(0)));
+// Ctrl-C reaches the whole terminal: the parent decides what it means.
+process.on('SIGINT', () => undefined);

@@ -1,6 +1,6 @@
 /**
- * Postern as a process under test: configured by its environment only, its log in a file (a pipe would cost the runner CPU that
- * the relay needs), killed and started anew on the same spool and the same addresses.
+ * Postern as a process under test: configured by its environment only, its log in a file (a pipe would cost the
+ * runner CPU that the relay needs), killed and started anew on the same spool and the same addresses.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * A Postfix of our own, for comparison and for interop: configuration, queue, log and mailbox in a folder of its own, on
- * loopback, never the machine's. It relays what it gets (`relayTo`), or delivers the mail of `domains` into one Maildir, or
- * both. Needs root, since Postfix changes users; `postfixInstalled` says whether it can run here.
+ * A Postfix of our own, for comparison and for interop: configuration, queue, log and mailbox in a folder of its own,
+ * on loopback, never the machine's. It relays what it gets (`relayTo`), or delivers the mail of `domains` into one
+ * Maildir, or both. Needs root, since Postfix changes users; `postfixInstalled` says whether it can run here.
  *
  * Everything is at its default except what a default exists for that would measure something else: client limits and
  * process limit (a hundred connections from one address are no attack here), flow control, reverse look-ups.

@@ -17,7 +17,9 @@ export const crash: Scenario = {
   name: 'crash',
   question:
     'is every message that was answered 250 delivered when the relay is killed (SIGKILL) in the middle of load?',
-  load: `${BYTES}-byte messages from ${CONNECTIONS} connections that come back at once; ${KILLS} kills, each ${LIFE_MS_MIN / 1000} to ${(LIFE_MS_MIN + LIFE_MS_SPREAD) / 1000} s after the relay was ready`,
+  load:
+    `${BYTES}-byte messages from ${CONNECTIONS} connections that come back at once; ${KILLS} kills, each ` +
+    `${LIFE_MS_MIN / 1000} to ${(LIFE_MS_MIN + LIFE_MS_SPREAD) / 1000} s after the relay was ready`,
   bound: 'nothing: one lost or altered message is a defect. Some messages come twice, those under way at the kill',
   checks: 'numbers answered 250 against numbers at the sink, CRC-32 as sent',
   run,

@@ -19,8 +19,8 @@ export const idle10k: Scenario = {
     'what does a connection cost that does nothing, and is there still room for work beside ten thousand of them?',
   load: `${CONNECTIONS} connections, greeted and idle; then single messages on new connections`,
   bound:
-    'memory: a socket and its session, here and in the kernel. Above 25 KB each in the process, or a second for a new ' +
-    "message's 250, something is held that should not be",
+    'memory: a socket and its session, here and in the kernel. Above 25 KB each in the process, or a second ' +
+    "for a new message's 250, something is held that should not be",
   checks: 'all connections are still open at the end and answer NOOP; the new messages arrive as sent',
   run,
 };
@@ -38,7 +38,8 @@ async function run(bench: Bench): Promise<Outcome> {
   };
   const postern = bench.started(await startPostern({ folder: bench.folder('postern'), environment }));
   const { host, port } = postern.outside;
-  await source.call('run', { port, connections: 50, messages: 2_000, messagesPerConnection: 50, pipelining: true }); // warm code
+  const warm = { port, connections: 50, messages: 2_000, messagesPerConnection: 50, pipelining: true };
+  await source.call('run', warm);
   await pause(SETTLE_MS);
 
   const before = rssBytes(postern.pid);

@@ -15,16 +15,21 @@ import type { SourceApi, SourceOptions } from '../load/source.ts';
 import { peakRssBytes, treeCpuMs, treeMemoryBytes } from '../measure/processes.ts';
 import { startPostern } from '../peers/postern.ts';
 import { startPostfix } from '../peers/postfix.ts';
-import { digits, mib, spreadOf, spreadText } from '../report.ts';
+import { digits, mib, type Spread, spreadOf, spreadText } from '../report.ts';
 
 const CONNECTIONS = 50;
 const BYTES = 4096;
 /** Less than what Postern lets one session send by default (POSTERN_SESSION_MESSAGES_MAX). */
 const MESSAGES_PER_CONNECTION = 500;
+/** A load that every relay here can bear, so that latencies are compared at equal work. */
+const RATE = 200;
 /** After the last delivery, what a relay still does for its messages (marks, removals) belongs to their CPU time. */
 const SETTLE_MS = 300;
+const WARM_MESSAGES = 300;
+const QUICK_SHARE = 0.08;
 
-type TargetName = 'direct' | 'postern' | 'postfix';
+const TARGETS = ['direct', 'postern', 'postfix'] as const;
+type TargetName = (typeof TARGETS)[number];
 type Target = {
   readonly name: TargetName;
   readonly port: number;
@@ -32,19 +37,39 @@ type Target = {
   readonly pid: number;
   memoryBytes(): number;
 };
-type Way = 'a connection per message' | 'connections reused';
-
-/** Enough for some seconds each on two cores. */
-const MESSAGES: Readonly<Record<Way, Readonly<Record<TargetName, number>>>> = {
-  'a connection per message': { direct: 15_000, postern: 10_000, postfix: 2_500 },
-  'connections reused': { direct: 60_000, postern: 25_000, postfix: 2_500 },
+type Way = {
+  readonly name: string;
+  readonly load: Partial<SourceOptions>;
+  /** What is reported as latency: the reply to the end of data, or the whole message from when it was due. */
+  readonly phase: 'end' | 'message';
+  /** Enough for some seconds each on two cores. */
+  readonly messages: Readonly<Record<TargetName, number>>;
 };
-const QUICK_SHARE = 0.08;
-const WAYS = Object.keys(MESSAGES) as Way[];
+
+const WAYS: readonly Way[] = [
+  {
+    name: 'a connection per message',
+    load: { messagesPerConnection: 1 },
+    phase: 'end',
+    messages: { direct: 15_000, postern: 10_000, postfix: 2_500 },
+  },
+  {
+    name: 'connections reused',
+    load: { messagesPerConnection: MESSAGES_PER_CONNECTION },
+    phase: 'end',
+    messages: { direct: 60_000, postern: 25_000, postfix: 2_500 },
+  },
+  {
+    name: `${RATE} a second, a connection per message`,
+    load: { messagesPerConnection: 1, rate: RATE },
+    phase: 'message',
+    messages: { direct: 600, postern: 600, postfix: 600 },
+  },
+];
 
 type Figures = {
   readonly target: TargetName;
-  readonly way: Way;
+  readonly way: string;
   readonly messages: number;
   readonly perSecond: number;
   readonly cpuMsPerMessage: number;
@@ -55,14 +80,17 @@ type Figures = {
   readonly duplicates: number;
   readonly memoryBytes: number;
 };
+type Figure = 'perSecond' | 'cpuMsPerMessage' | 'p50Ms' | 'p99Ms' | 'endToEndP99Ms';
 
 export const relaySmall: Scenario = {
   name: 'relay-small',
   question: 'how many small messages a second does the relay accept durably and hand on, and what do they cost?',
-  load: `${BYTES}-byte messages, ${CONNECTIONS} at once: (a) a connection per message, (b) connections reused for ${MESSAGES_PER_CONNECTION} each, PIPELINING`,
+  load:
+    `${BYTES}-byte messages, ${CONNECTIONS} at once, PIPELINING: (a) a connection per message, ` +
+    `(b) connections reused for ${MESSAGES_PER_CONNECTION} each, (c) open loop, ${RATE} messages a second`,
   bound:
-    'CPU: on two cores the load itself takes one; the direct run is the ceiling of the machine. A relay within a third of the ' +
-    'ceiling, or one whose CPU time differs between rounds by a factor of two, would be a surprise',
+    'CPU: on two cores the load itself takes one; the direct run is the ceiling of the machine. A relay within a ' +
+    'third of the ceiling, or one whose CPU time differs between rounds by a factor of two, would be a surprise',
   checks: 'every message that was answered 250 is at the sink, its CRC-32 as sent',
   run,
 };
@@ -74,24 +102,22 @@ async function run(bench: Bench): Promise<Outcome> {
   const targets = await startTargets(bench, port);
   const figures: Figures[] = [];
   const failures: string[] = [];
-  for (const target of targets) await measure(target, 'connections reused', 500, source, sink); // warm code
+  for (const target of targets) {
+    for (const way of WAYS.slice(0, 2)) await measure(target, way, WARM_MESSAGES, source, sink);
+  }
   for (let round = 1; round <= bench.settings.rounds; round++) {
     for (const way of WAYS) {
       for (const target of targets) {
-        const count = Math.round(MESSAGES[way][target.name] * (bench.settings.quick ? QUICK_SHARE : 1));
+        const count = Math.round(way.messages[target.name] * (bench.settings.quick ? QUICK_SHARE : 1));
         const { faults, ...one } = await measure(target, way, count, source, sink);
-        bench.say(`  round ${round}, ${way}, ${target.name}: ${digits(one.perSecond)}/s`);
+        bench.say(`  round ${round}, ${way.name}, ${target.name}: ${digits(one.perSecond)}/s`);
         figures.push(one);
         failures.push(...faults);
       }
     }
   }
-  return {
-    headlines: WAYS.flatMap((way) => headlines(figures, way)),
-    tables: WAYS.map((way) => table(figures, way)),
-    failures,
-    figures,
-  };
+  const headlines = WAYS.flatMap((way) => (way.phase === 'end' ? rateLines(figures, way) : latencyLines(figures, way)));
+  return { headlines, tables: WAYS.map((way) => table(figures, way)), failures, figures };
 }
 
 async function startTargets(bench: Bench, sinkPort: number): Promise<Target[]> {
@@ -123,7 +149,7 @@ async function measure(
     messages,
     bytes: BYTES,
     pipelining: true,
-    messagesPerConnection: way === 'connections reused' ? MESSAGES_PER_CONNECTION : 1,
+    ...way.load,
     to: 'user%r@example.org',
   };
   const cpuBefore = target.pid === 0 ? 0 : treeCpuMs(target.pid);
@@ -136,63 +162,77 @@ async function measure(
   const seconds = (counts.lastUs - report.firstConnectUs) / 1e6;
   return {
     target: target.name,
-    way,
+    way: way.name,
     messages,
     perSecond: counts.distinct / seconds,
     cpuMsPerMessage: cpuMs / messages,
-    p50Ms: report.phases.end.p50Us / 1000,
-    p99Ms: report.phases.end.p99Us / 1000,
+    p50Ms: report.phases[way.phase].p50Us / 1000,
+    p99Ms: report.phases[way.phase].p99Us / 1000,
     endToEndP99Ms: (runs.find((one) => one.run === report.run)?.endToEnd.p99Us ?? 0) / 1000,
     sourceCpuMsPerMessage: report.cpuMs / messages,
     duplicates: counts.duplicates,
     memoryBytes: target.memoryBytes(),
-    faults: faultsOf(`${target.name}, ${way}`, report, delivered),
+    faults: faultsOf(`${target.name}, ${way.name}`, report, delivered),
   };
 }
 
-function headlines(all: readonly Figures[], way: Way): string[] {
-  const of = (target: TargetName, key: 'perSecond' | 'cpuMsPerMessage' | 'p99Ms'): number =>
-    spreadOf(all.filter((one) => one.way === way && one.target === target).map((one) => one[key])).median;
-  const times = (a: number, b: number): string => `${digits(a / b)} times`;
-  const lines = [`${way}: ${times(of('postern', 'perSecond'), of('direct', 'perSecond'))} the direct ceiling's rate`];
-  if (all.some((one) => one.target === 'postfix')) {
-    lines.unshift(
-      `${way}: ${times(of('postern', 'perSecond'), of('postfix', 'perSecond'))} Postfix's rate, ` +
-        `${times(of('postern', 'cpuMsPerMessage'), of('postfix', 'cpuMsPerMessage'))} its CPU time per message, ` +
-        `${times(of('postern', 'p99Ms'), of('postfix', 'p99Ms'))} its p99 of the 250`,
-    );
-  }
-  return lines;
+function spread(all: readonly Figures[], way: Way, target: TargetName, figure: Figure): Spread {
+  return spreadOf(all.filter((one) => one.way === way.name && one.target === target).map((one) => one[figure]));
+}
+
+const withPostfix = (all: readonly Figures[]): boolean => all.some((one) => one.target === 'postfix');
+
+function rateLines(all: readonly Figures[], way: Way): string[] {
+  const ratio = (other: TargetName, figure: Figure): string =>
+    digits(spread(all, way, 'postern', figure).median / spread(all, way, other, figure).median);
+  const toDirect = `${way.name}: ${ratio('direct', 'perSecond')} of the direct ceiling`;
+  if (!withPostfix(all)) return [toDirect];
+  return [
+    `${way.name}: ${ratio('postfix', 'perSecond')} times Postfix's rate, ` +
+      `at ${ratio('postfix', 'cpuMsPerMessage')} of its CPU time per message`,
+    toDirect,
+  ];
+}
+
+function latencyLines(all: readonly Figures[], way: Way): string[] {
+  const p99 = (target: TargetName): string => `${digits(spread(all, way, target, 'p99Ms').median)} ms`;
+  return [`${way.name}: p99 of ${p99('postern')}${withPostfix(all) ? `, Postfix ${p99('postfix')}` : ''}`];
 }
 
 function table(all: readonly Figures[], way: Way): Table {
-  const rows = [];
-  for (const target of ['direct', 'postern', 'postfix'] as const) {
-    const figures = all.filter((one) => one.way === way && one.target === target);
-    if (figures.length === 0) continue;
-    const text = (key: 'perSecond' | 'cpuMsPerMessage' | 'p50Ms' | 'p99Ms' | 'endToEndP99Ms'): string =>
-      spreadText(spreadOf(figures.map((one) => one[key])));
+  const rows = TARGETS.flatMap((target) => {
+    const figures = all.filter((one) => one.way === way.name && one.target === target);
+    if (figures.length === 0) return [];
+    const text = (figure: Figure): string => spreadText(spread(all, way, target, figure));
     const relay = target !== 'direct';
-    rows.push([
-      target,
-      text('perSecond'),
-      relay ? text('cpuMsPerMessage') : '-',
-      text('p50Ms'),
-      text('p99Ms'),
-      text('endToEndP99Ms'),
-      relay ? mib(Math.max(...figures.map((one) => one.memoryBytes))) : '-',
-      `${figures.reduce((sum, one) => sum + one.duplicates, 0)}`,
-    ]);
-  }
-  const columns = [
-    '',
-    'messages/s',
-    'CPU ms/message',
-    '250 p50 ms',
-    '250 p99 ms',
-    'end to end p99 ms',
-    'peak memory',
-    'twice',
-  ];
-  return { title: `${way}, median (least-most)`, columns, rows };
+    const memory = mib(Math.max(...figures.map((one) => one.memoryBytes)));
+    const twice = figures.reduce((sum, one) => sum + one.duplicates, 0);
+    return [
+      [
+        target,
+        text('perSecond'),
+        relay ? text('cpuMsPerMessage') : '-',
+        text('p50Ms'),
+        text('p99Ms'),
+        text('endToEndP99Ms'),
+        relay ? memory : '-',
+        `${twice}`,
+      ],
+    ];
+  });
+  const latency = way.phase === 'end' ? '250' : 'due to 250';
+  return {
+    title: `${way.name}, median (least-most)`,
+    columns: [
+      '',
+      'messages/s',
+      'CPU ms/message',
+      `${latency} p50 ms`,
+      `${latency} p99 ms`,
+      'end to end p99 ms',
+      'memory',
+      'twice',
+    ],
+    rows,
+  };
 }

@@ -203,7 +203,10 @@ describe('the sink', { timeout: 20_000 }, () => {
 describe('a peer that misbehaves', { timeout: 20_000 }, () => {
   let server: Server;
   let port = 0;
-  /** Answers all lines of a chunk with 250, content with 354 first, and hangs up instead of the last 250 of every third message. */
+  /**
+   * Answers all lines of a chunk with 250, content with 354 first, and hangs up instead of the last 250 of every
+   * third message.
+   */
   before(async () => {
     let messages = 0;
     server = createServer((socket: Socket) => {
@@ -246,7 +249,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Sends the second part when 354 or as many replies as lines have come; the codes of all replies, continuation lines not. */
+/**
+ * Sends the second part when 354 or as many replies as lines have come; the codes of all replies, continuation lines
+ * not.
+ */
 async function dialogue(port: number, first: string, second: string): Promise<string[]> {
   const { connect } = await import('node:net');
   const socket = connect(port, '127.0.0.1');
