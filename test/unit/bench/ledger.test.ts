@@ -114,6 +114,11 @@ describe('the ledger', { timeout: 20_000 }, () => {
       return [message];
     });
     assert.equal(ledger.complete, false);
+    assert.equal(
+      ledger.open,
+      sample(9, other, WHO).to.length + 1,
+      'a copy too many does not stand in for a missing one',
+    );
     assert.equal(ledger.has(other), false);
     assert.equal(ledger.has(several), false);
     const verdict = ledger.verdict();

@@ -70,6 +70,12 @@ describe('source to sink', { timeout: 20_000 }, () => {
       assert.equal(sink.stats().messages, report.acknowledged);
     }));
 
+  it('an open loop sends no sooner than messages are due', () =>
+    withSink({}, async (sink) => {
+      const report = await send(sink, { messages: 20, rate: 200, pipelining: true });
+      assert.ok(report.lastAcknowledgedUs - report.firstConnectUs >= 95_000); // the twentieth is due after 95 ms
+    }));
+
   it('latency of an open loop counts from when a message was due', () =>
     withSink({ endDelayMs: 20 }, async (sink) => {
       const report = await send(sink, { messages: 10, rate: 10_000, connections: 1 });
@@ -238,6 +244,33 @@ describe('a peer that misbehaves', { timeout: 20_000 }, () => {
     );
     assert.equal(source.acknowledgedNumbers.has(2), false);
     assert.equal(source.acknowledgedNumbers.has(3), true);
+  });
+});
+
+describe('a peer that says 354 though it took no recipient', { timeout: 20_000 }, () => {
+  it('gets the end of data and nothing of the message (RFC 2920 §3.1)', async () => {
+    let heard = '';
+    const server = createServer((socket) => {
+      socket.write('220 x\r\n');
+      socket.on('data', (chunk) => {
+        heard += chunk.toString('latin1');
+        for (const line of chunk.toString('latin1').split('\r\n').slice(0, -1)) {
+          if (line.startsWith('EHLO')) socket.write('250-x\r\n250 PIPELINING\r\n');
+          else if (line.startsWith('RCPT')) socket.write('550 no\r\n');
+          else if (line.startsWith('DATA')) socket.write('354 go\r\n');
+          else if (line === '.') socket.write('554 no recipients\r\n');
+          else if (line.startsWith('QUIT')) socket.end('221 bye\r\n');
+          else socket.write('250 ok\r\n');
+        }
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const report = await new Source({ port, messages: 2, pipelining: true }).run();
+    server.close();
+    assert.deepEqual(report.failed, { 550: 2 });
+    assert.doesNotMatch(heard, /X-Bench-Stamp/);
+    assert.equal(heard.match(/^\.\r$/gm)?.length, 2);
   });
 });
 
