@@ -7,12 +7,12 @@
  *   S: 220 postern.example        a line of Postern's, which begins so; /…/ is a regular expression
  *   S*: 250                       a whole reply of that code, however many lines
  *   C: EHLO client.example        a line of the client's, with CRLF
- *   C*100: NOOP                   a hundred of them
+ *   100 C: NOOP                   a hundred of them; `100 S: 250` for their answers
  *   C<: \r\n.\r                   bytes as they are: \r \n \t \0 \\ \xNN
  *   TLS                           the handshake, after 220
  *   CLOSE                         Postern closes
  *   HANGUP                        the client closes
- *   R: a@b.example -> c@here.example, d@here.example      a message that arrives at the next hop, then its content
+ *   R: a@b.example -> c@here.example, d@here.example*2    a message that arrives at the next hop, then its content
  *   R| Subject: below our Received field                  a line of it, with CRLF
  *   R<: bytes                                             bytes of it
  *
@@ -22,7 +22,7 @@
 import { readFileSync } from 'node:fs';
 
 export type Step =
-  | { readonly tag: 'say'; readonly pieces: readonly string[] }
+  | { readonly tag: 'say'; readonly pieces: string[] }
   | { readonly tag: 'hear'; readonly expected: RegExp; readonly shown: string; readonly whole: boolean }
   | { readonly tag: 'tls' | 'close' | 'hangup' };
 
@@ -55,31 +55,30 @@ export function readDialog(path: string, name: string): Dialog {
   return { name, ...draft };
 }
 
+const LINE = /^(?:(\d+) )?(W:|@|S:|S\*:|C:|C<:|C;|R:|R\||R<:|TLS|CLOSE|HANGUP) ?(.*)$/;
+
 /** `joined`: the line before was the client's, and this one belongs to the same step. Gives the next `joined`. */
 function readLine(draft: Draft, line: string, number: number, joined: boolean, where: string): boolean {
-  const [, keyword = '', argument = ''] =
-    /^(W:|@|S:|S\*:|C\*\d+:|C:|C<:|C;|R:|R\||R<:|TLS|CLOSE|HANGUP) ?(.*)$/.exec(line) ?? [];
+  const [, times, keyword = '', argument = ''] = LINE.exec(line) ?? [];
   const push = (step: Step): void => void draft.steps.push({ ...step, line: number });
-  const say = (pieces: string[]): true => {
+  const say = (piece: string): true => {
+    const pieces = Array<string>(Number(times ?? 1)).fill(piece);
     const last = draft.steps.at(-1);
-    if (joined && last?.tag === 'say') (last.pieces as string[]).push(...pieces);
+    if (joined && last?.tag === 'say') last.pieces.push(...pieces);
     else push({ tag: 'say', pieces });
     return true;
   };
-  switch (keyword.replace(/\d+/, '')) {
+  switch (keyword) {
     case 'C:':
-      return say([`${octets(argument)}\r\n`]);
-    case 'C*:':
-      return say(Array<string>(Number(/\d+/.exec(keyword)?.[0])).fill(`${octets(argument)}\r\n`));
+      return say(`${octets(argument)}\r\n`);
     case 'C<:':
-      return say([unescaped(argument)]);
+      return say(unescaped(argument));
     case 'C;':
       return false;
     case 'S:':
-      push({ tag: 'hear', expected: pattern(argument), shown: argument, whole: false });
-      return false;
     case 'S*:':
-      push({ tag: 'hear', expected: pattern(argument), shown: argument, whole: true });
+      for (let count = Number(times ?? 1); count > 0; count--)
+        push({ tag: 'hear', expected: pattern(argument), shown: argument, whole: keyword === 'S*:' });
       return false;
     case 'W:':
       for (const setting of argument.split(' '))
@@ -102,12 +101,22 @@ function readLine(draft: Draft, line: string, number: number, joined: boolean, w
 function readArriving(draft: Draft, keyword: string, argument: string, where: string): void {
   if (keyword === 'R:') {
     const [sender = '', recipients = ''] = argument.split('->').map((word) => word.trim());
-    draft.arriving.push({ sender, recipients: recipients.split(/,\s*/), content: '' });
+    draft.arriving.push({
+      sender: octets(sender),
+      recipients: recipients.split(/,\s*/).flatMap(repeated),
+      content: '',
+    });
     return;
   }
   const last = draft.arriving.at(-1);
   if (last === undefined || (keyword !== 'R|' && keyword !== 'R<:')) throw new Error(`${where}: cannot be read`);
   last.content += keyword === 'R|' ? `${octets(argument)}\r\n` : unescaped(argument);
+}
+
+/** `a@b.example*3` is three times the same. */
+function repeated(recipient: string): string[] {
+  const [, address = '', times = '1'] = /^(.*?)(?:\*(\d+))?$/.exec(octets(recipient)) ?? [];
+  return Array<string>(Number(times)).fill(address);
 }
 
 /** UTF-8 as one char per byte. */
@@ -124,5 +133,5 @@ function pattern(text: string): RegExp {
   const expression = /^\/(.*)\/$/.exec(text);
   return expression === null
     ? new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`)
-    : new RegExp(expression[1] as string);
+    : new RegExp(expression[1] as string, 'm');
 }

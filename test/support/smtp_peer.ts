@@ -160,6 +160,9 @@ export function withoutTrace(content: string): string {
   return content.slice(match[0].length);
 }
 
+/** RFC 5321 §4.1.2: a quoted `>` does not end a path. */
+const PATH = /<((?:"(?:[^"\\]|\\.)*"|[^">])*)>/;
+
 class PeerSession {
   readonly #peer: SmtpPeer;
   readonly #options: PeerOptions;
@@ -261,7 +264,7 @@ class PeerSession {
 
   /** A command that is obeyed changes what we know. */
   #take(verb: string, line: string): void {
-    const path = /<(.*?)>(?: |$)/.exec(line)?.[1] ?? '';
+    const path = PATH.exec(line)?.[1] ?? '';
     if (verb === 'MAIL') {
       this.#clear();
       this.#sender = path;
