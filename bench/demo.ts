@@ -22,6 +22,7 @@ import { digits, tableText } from './report.ts';
 
 const SHARDS = 2;
 const DOOMED_SHARD = 0;
+const MESSAGES_MIN = 100;
 const POLL_MS = 2;
 const EXIT_INTERRUPTED = 130;
 const FOLDER = fileURLToPath(new URL(`../var/demo-${process.pid}`, import.meta.url));
@@ -141,6 +142,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     if (!signals.emit('leave')) process.exit(EXIT_INTERRUPTED);
   });
 }
-const good = await demo(Number(values.messages), !values.exit);
+const messages = Number(values.messages);
+if (!(messages >= MESSAGES_MIN))
+  throw new Error(`--messages: ${MESSAGES_MIN} at least, so that there is something to kill`);
+const good = await demo(messages, !values.exit);
 if (good) rmSync(FOLDER, { recursive: true, force: true });
 process.exitCode = good ? 0 : 1;

@@ -6,6 +6,7 @@ import { type Load, outgoing } from '../../../bench/load/outgoing.ts';
 import { type Delivered, Sink, type SinkOptions } from '../../../bench/load/sink.ts';
 import { Source, type SourceOptions, type SourceReport } from '../../../bench/load/source.ts';
 import { patchStamp } from '../../../bench/load/stamp.ts';
+import { makeCertificate } from '../../support/certificates.ts';
 
 const RUN = 0xabcdef;
 
@@ -82,6 +83,27 @@ describe('source to sink', { timeout: 20_000 }, () => {
       // Ten messages due within a millisecond, 20 ms each on one connection: the last is 200 ms late.
       assert.ok(report.phases.message.maxUs >= 195_000, `${report.phases.message.maxUs}`);
       assert.ok(report.phases.end.p50Us < 100_000);
+    }));
+});
+
+describe('STARTTLS', { timeout: 20_000 }, () => {
+  const { cert, key } = makeCertificate({ names: ['sink.example'] });
+  const tls = { cert, key };
+  for (const options of [{}, { messagesPerConnection: 1 }, { bdat: true, bytes: 200_000 }]) {
+    it(`carries all: ${JSON.stringify(options)}`, () =>
+      withSink({ tls }, async (sink) => {
+        const report = await send(sink, { ...options, starttls: true, pipelining: true });
+        assert.equal(report.acknowledged, 50);
+        assert.deepEqual([sink.stats().runs[0]?.distinct, sink.stats().runs[0]?.altered], [50, 0]);
+      }));
+  }
+
+  it('a peer without it gets no message', () =>
+    withSink({}, async (sink) => {
+      const report = await send(sink, { starttls: true, giveUpSeconds: 0.1 });
+      assert.equal(report.attempted, 0);
+      assert.equal(report.gaveUp, true);
+      assert.ok((report.connectFailed['502'] ?? 0) > 0);
     }));
 });
 
