@@ -187,6 +187,7 @@ export class SegmentSupply {
     const generation = this.#nextGeneration++;
     await this.#disk.rename(from, this.#path(segmentName(generation)));
     // Before anything else retires: the marks that follow must never be gone while the messages are back.
+    await this.#disk.syncFolder(this.#folder);
     segment.generation = generation;
     segment.salt = newSalt();
     return segment;

@@ -242,7 +242,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
         return 0;
       }
     }
-    // It may have become final while it was read; and then this copy would bring it back.
+    // It may have become final while it was read.
     if (message.waiting === 0) return 0;
     const entry = new CopyEntry(this, message, content);
     this.#journal.append(entry);
