@@ -1,0 +1,297 @@
+/**
+ * A disk in memory that fails on request and loses power on request.
+ *
+ * What is certain after a power cut is what was synced: bytes by `datasync` or a `durable` write, names by `syncFolder`.
+ * Of the rest any subset survives: each 512-byte sector by itself, each change of a name by itself (renames are atomic).
+ * Worse, a block of 4 KiB that was being written may come back as garbage, with whatever else it held.
+ */
+import type { Disk, DiskEntry, DiskFile, OpenMode } from '../../../src/spool/disk.ts';
+
+const SECTOR_BYTES = 512;
+const BLOCK_BYTES = 4096;
+
+class Inode {
+  bytes = Buffer.alloc(0);
+  synced = Buffer.alloc(0);
+  readonly dirty = new Set<number>();
+}
+type Node = Inode | 'folder';
+type Names = Map<string, Node>;
+
+type NameChange =
+  | { readonly tag: 'make'; readonly path: string; readonly node: Node }
+  | { readonly tag: 'rename'; readonly path: string; readonly to: string }
+  | { readonly tag: 'remove'; readonly path: string };
+
+export type Op = 'open' | 'write' | 'read' | 'datasync' | 'close' | 'rename' | 'link' | 'unlink' | 'mkdir' | 'rmdir' | 'list' | 'stat' | 'syncFolder';
+export type Fault = { readonly code: string } | 'short' | 'power';
+/** Asked before each operation, with its number (from 1) since the disk was made. */
+export type FaultPlan = (op: Op, path: string, number: number) => Fault | null;
+
+export const systemError = (code: string): Error => Object.assign(new Error(code), { code });
+const parent = (path: string): string => path.slice(0, path.lastIndexOf('/'));
+
+function change(names: Names, { tag, path, ...rest }: NameChange): void {
+  const make = 'node' in rest ? rest.node : null;
+  if (tag === 'make') {
+    if (make !== null && names.has(parent(path)) && !names.has(path)) names.set(path, make);
+  } else if (tag === 'remove') names.delete(path);
+  else {
+    const to = (rest as { to: string }).to;
+    if (!names.has(path) || !names.has(parent(to))) return;
+    for (const [name, node] of [...names]) {
+      if (name !== path && !name.startsWith(`${path}/`)) continue;
+      names.delete(name);
+      names.set(to + name.slice(path.length), node);
+    }
+  }
+}
+
+export class SimulatedDisk implements Disk {
+  plan: FaultPlan = () => null;
+  capacityBytes = Number.POSITIVE_INFINITY;
+  ops = 0;
+  readonly counts = new Map<Op, number>();
+  /** Power is off: nothing resolves any more. */
+  dead = false;
+  #names: Names = new Map<string, Node>([['', 'folder']]);
+  #durableNames: Names = new Map<string, Node>([['', 'folder']]);
+  #pending: NameChange[] = [];
+  #open = 0;
+
+  /** Files open now. */
+  get filesOpen(): number {
+    return this.#open;
+  }
+
+  get usedBytes(): number {
+    let bytes = 0;
+    for (const node of new Set(this.#names.values())) if (node !== 'folder') bytes += node.bytes.length;
+    return bytes;
+  }
+
+  paths(): string[] {
+    return [...this.#names.keys()].filter((path) => path !== '').sort();
+  }
+
+  /** The bytes of a file, to be looked at or damaged in place. */
+  contents(path: string): Buffer {
+    const node = this.#names.get(path);
+    if (node === undefined || node === 'folder') throw systemError('ENOENT');
+    return node.bytes;
+  }
+
+  /** The disk after the power came back. `survives` decides for each uncertain sector or name. */
+  afterPowerCut(survives: () => boolean): SimulatedDisk {
+    this.dead = true;
+    const disk = new SimulatedDisk();
+    const names: Names = new Map(this.#durableNames);
+    for (const pending of this.#pending) if (survives()) change(names, pending);
+    const copies = new Map<Inode, Inode>();
+    for (const [path, node] of names) {
+      if (node === 'folder') disk.#names.set(path, node);
+      else {
+        let copy = copies.get(node);
+        if (copy === undefined) {
+          copy = afterCut(node, survives);
+          copies.set(node, copy);
+        }
+        disk.#names.set(path, copy);
+      }
+    }
+    disk.#durableNames = new Map(disk.#names);
+    return disk;
+  }
+
+  /** The same disk, where only the process died: everything written is there, and no more certain than before. */
+  afterKill(): SimulatedDisk {
+    this.dead = true;
+    const disk = new SimulatedDisk();
+    disk.#names = this.#names;
+    disk.#durableNames = this.#durableNames;
+    disk.#pending = this.#pending;
+    return disk;
+  }
+
+  async #begin(op: Op, path: string): Promise<'short' | null> {
+    if (this.dead) return await new Promise(() => {});
+    this.ops++;
+    this.counts.set(op, (this.counts.get(op) ?? 0) + 1);
+    const fault = this.plan(op, path, this.ops);
+    if (fault === null || fault === 'short') return fault;
+    if (fault === 'power') {
+      this.dead = true;
+      return null; // it is done, and nobody hears of it
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    throw systemError(fault.code);
+  }
+
+  async #end(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.dead) await new Promise(() => {});
+  }
+
+  #rename(pending: NameChange): void {
+    change(this.#names, pending);
+    this.#pending.push(pending);
+  }
+
+  #node(path: string): Node {
+    const node = this.#names.get(path);
+    if (node === undefined) throw systemError('ENOENT');
+    return node;
+  }
+
+  async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    await this.#begin('open', path);
+    if (mode === 'create') {
+      if (this.#names.has(path)) throw systemError('EEXIST');
+      if (!this.#names.has(parent(path))) throw systemError('ENOENT');
+      this.#rename({ tag: 'make', path, node: new Inode() });
+    }
+    const node = this.#node(path);
+    if (node === 'folder') throw systemError('EISDIR');
+    await this.#end();
+    this.#open++;
+    return this.#file(node, path, mode);
+  }
+
+  #file(node: Inode, path: string, mode: OpenMode): DiskFile {
+    let open = true;
+    const check = (): void => {
+      if (!open) throw systemError('EBADF');
+    };
+    return {
+      write: async (bytes, from, to, at) => {
+        check();
+        const short = (await this.#begin('write', path)) === 'short';
+        const end = short ? from + Math.ceil((to - from) / 2) : to;
+        const grows = Math.max(at + end - from - node.bytes.length, 0);
+        if (this.usedBytes + grows > this.capacityBytes) throw systemError('ENOSPC');
+        if (grows > 0) node.bytes = Buffer.concat([node.bytes, Buffer.alloc(grows)]);
+        bytes.copy(node.bytes, at, from, end);
+        for (let sector = Math.floor(at / SECTOR_BYTES); sector * SECTOR_BYTES < at + end - from; sector++) node.dirty.add(sector);
+        await this.#end();
+        if (mode === 'durable') sync(node);
+        return end - from;
+      },
+      read: async (bytes, from, to, at) => {
+        check();
+        await this.#begin('read', path);
+        await this.#end();
+        return node.bytes.copy(bytes, from, at, Math.min(at + to - from, node.bytes.length));
+      },
+      datasync: async () => {
+        check();
+        await this.#begin('datasync', path);
+        await this.#end();
+        sync(node);
+      },
+      close: async () => {
+        check();
+        open = false;
+        this.#open--;
+        await this.#begin('close', path);
+        await this.#end();
+      },
+    };
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#begin('rename', from);
+    this.#node(from);
+    this.#rename({ tag: 'rename', path: from, to });
+    await this.#end();
+  }
+
+  async link(from: string, to: string): Promise<void> {
+    await this.#begin('link', from);
+    if (this.#names.has(to)) throw systemError('EEXIST');
+    this.#rename({ tag: 'make', path: to, node: this.#node(from) });
+    await this.#end();
+  }
+
+  async unlink(path: string): Promise<void> {
+    await this.#begin('unlink', path);
+    if (this.#node(path) === 'folder') throw systemError('EISDIR');
+    this.#rename({ tag: 'remove', path });
+    await this.#end();
+  }
+
+  async mkdir(path: string): Promise<void> {
+    await this.#begin('mkdir', path);
+    for (let at = path.indexOf('/', 1); ; at = path.indexOf('/', at + 1)) {
+      const folder = at < 0 ? path : path.slice(0, at);
+      if (!this.#names.has(folder)) this.#rename({ tag: 'make', path: folder, node: 'folder' });
+      if (at < 0) break;
+    }
+    await this.#end();
+  }
+
+  async rmdir(path: string): Promise<void> {
+    await this.#begin('rmdir', path);
+    if ((await this.#listing(path)).length > 0) throw systemError('ENOTEMPTY');
+    this.#rename({ tag: 'remove', path });
+    await this.#end();
+  }
+
+  async #listing(path: string): Promise<string[]> {
+    if (this.#node(path) !== 'folder') throw systemError('ENOTDIR');
+    return [...this.#names.keys()].filter((name) => name !== '' && parent(name) === path).map((name) => name.slice(path.length + 1));
+  }
+
+  async list(path: string): Promise<string[]> {
+    await this.#begin('list', path);
+    await this.#end();
+    return await this.#listing(path);
+  }
+
+  async stat(path: string): Promise<DiskEntry | null> {
+    await this.#begin('stat', path);
+    const node = this.#names.get(path);
+    if (node === undefined) return null;
+    return { tag: node === 'folder' ? 'folder' : 'file', bytes: node === 'folder' ? 0 : node.bytes.length, ours: true };
+  }
+
+  async syncFolder(path: string): Promise<void> {
+    await this.#begin('syncFolder', path);
+    this.#node(path);
+    await this.#end();
+    const concerns = (pending: NameChange): boolean =>
+      parent(pending.path) === path || (pending.tag === 'rename' && parent(pending.to) === path);
+    const last = this.#pending.findLastIndex(concerns);
+    // A journaling file system brings out its changes in order: what came before the last one of this folder, too.
+    for (const pending of this.#pending.splice(0, last + 1)) change(this.#durableNames, pending);
+  }
+}
+
+function sync(node: Inode): void {
+  if (node.synced.length < node.bytes.length) {
+    node.synced = Buffer.concat([node.synced, Buffer.alloc(node.bytes.length - node.synced.length)]);
+  }
+  for (const sector of node.dirty) {
+    const at = sector * SECTOR_BYTES;
+    node.bytes.copy(node.synced, at, at, at + SECTOR_BYTES);
+  }
+  node.dirty.clear();
+}
+
+function afterCut(node: Inode, survives: () => boolean): Inode {
+  const copy = new Inode();
+  const bytes = node.synced.length < node.bytes.length && survives() ? node.bytes.length : node.synced.length;
+  copy.bytes = Buffer.alloc(bytes);
+  node.synced.copy(copy.bytes);
+  for (const sector of node.dirty) {
+    const at = sector * SECTOR_BYTES;
+    if (survives()) node.bytes.copy(copy.bytes, at, at, Math.min(at + SECTOR_BYTES, bytes));
+  }
+  // Not the first block: a file's header is one sector, and sectors are atomic where disks keep their word.
+  const blocks = new Set([...node.dirty].map((sector) => Math.floor((sector * SECTOR_BYTES) / BLOCK_BYTES)));
+  for (const block of blocks) {
+    if (block === 0 || survives() || survives()) continue;
+    for (let at = block * BLOCK_BYTES; at < Math.min((block + 1) * BLOCK_BYTES, bytes); at++) copy.bytes[at] = (at * 31) & 255;
+  }
+  copy.synced = Buffer.from(copy.bytes);
+  return copy;
+}
