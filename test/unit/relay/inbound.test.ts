@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { idSource } from '../../../src/base/ids.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import { Deadlines } from '../../../src/net/connection.ts';
+import { Arrival } from '../../../src/relay/arrival.ts';
+import { acceptMessage } from '../../../src/relay/inbound.ts';
+import type { Outbound } from '../../../src/relay/outbound.ts';
+import { Relay } from '../../../src/relay/relay.ts';
+import { twin } from '../../../src/scanner/twin.ts';
+import type { Transaction } from '../../../src/smtp/session.ts';
+import type { Stored } from '../../../src/spool/spool.ts';
+import { createMetricsMemory, Metrics } from '../../../src/telemetry/metrics.ts';
+import { MemorySpool } from '../../support/memory_spool.ts';
+
+const ORIGIN = {
+  session: 'a-session',
+  side: 'outside',
+  via: { address: '192.0.2.7', helo: 'client.example', extended: true, tls: null },
+} as const;
+const TRANSACTION: Transaction = {
+  sender: 'alice@client.example',
+  sizeBytes: 0,
+  smtpUtf8: false,
+  recipients: [{ address: 'bob@here.example' }],
+};
+
+function setUp(environment: Readonly<Record<string, string>> = {}) {
+  const loaded = loadConfig({
+    POSTERN_DOMAINS: 'here.example',
+    POSTERN_INSIDE_ROUTE: 'smtp://127.0.0.1:2',
+    POSTERN_HOSTNAME: 'mx.here.example',
+    POSTERN_WORKERS: '1',
+    ...environment,
+  });
+  assert.ok('config' in loaded);
+  const spool = new MemorySpool();
+  const queued: Stored[] = [];
+  const broken: string[] = [];
+  const deadlines = new Deadlines();
+  deadlines.stop();
+  const relay = new Relay({
+    config: loaded.config,
+    spool,
+    scanner: twin,
+    deadlines,
+    metrics: new Metrics(createMetricsMemory(1), 0),
+    logger: { log: () => {} },
+    nextId: idSource('node00', 0),
+    onSessionClosed: () => {},
+    onBroken: (detail) => broken.push(detail),
+  });
+  relay.outbound = { enqueue: (message: Stored) => queued.push(message) } as unknown as Outbound;
+  const accept = (wire: string, transaction = TRANSACTION) => {
+    const arrival = new Arrival(twin, spool.begin(), 'data', loaded.config.messageBytesMax);
+    arrival.feed(Buffer.from(wire), 0, wire.length);
+    assert.equal(arrival.ended, true);
+    return acceptMessage(relay, ORIGIN, transaction, arrival);
+  };
+  return { relay, spool, queued, broken, accept };
+}
+
+test('an accepted message is in the spool, queued, and carries our Received field on top', async () => {
+  const { spool, queued, accept } = setUp();
+  const acceptance = await accept('Subject: x\r\n\r\n..\r\n.\r\n');
+  assert.equal(acceptance.tag, 'accepted');
+  const [message] = queued;
+  assert.ok(message !== undefined && spool.live.has(message));
+  const { envelope } = message;
+  assert.equal(acceptance.tag === 'accepted' && acceptance.id, envelope.id);
+  assert.deepEqual(envelope.content, { bytes: 17, dotted: true, eightBit: false, endsInCrlf: true, headerBytes: 14 });
+  assert.equal(message.content?.toString(), 'Subject: x\r\n\r\n.\r\n');
+  const [edit] = envelope.edits;
+  assert.equal(edit?.at, 0);
+  assert.match(edit?.insert ?? '', /^Received: from client\.example \(\[192\.0\.2\.7\]\)\r\n\tby mx\.here\.example /);
+  assert.match(edit?.insert ?? '', new RegExp(`with ESMTP id ${envelope.id}\\b[\\s\\S]*for <bob@here\\.example>`));
+});
+
+test('`for` is not said of one among several recipients', async () => {
+  const { queued, accept } = setUp();
+  await accept('x\r\n.\r\n', {
+    ...TRANSACTION,
+    recipients: [{ address: 'a@here.example' }, { address: 'b@here.example' }],
+  });
+  assert.doesNotMatch(queued[0]!.envelope.edits[0]!.insert, /\bfor </);
+});
+
+test('Postmaster without a domain becomes the configured one', async () => {
+  const { queued, accept } = setUp();
+  await accept('x\r\n.\r\n', { ...TRANSACTION, recipients: [{ address: 'PostMaster' }] });
+  assert.deepEqual(queued[0]!.envelope.recipients, [{ address: 'postmaster@here.example' }]);
+});
+
+test('a full disk is 452, leaves nothing behind, and heals', async () => {
+  const { relay, spool, queued, accept } = setUp();
+  spool.failWith = 'full';
+  assert.deepEqual(await accept('x\r\n.\r\n'), { tag: 'refused', reply: 'spoolFull' });
+  assert.equal(spool.live.size + queued.length, 0);
+  assert.equal(relay.unavailable(), null);
+  spool.failWith = null;
+  assert.equal((await accept('x\r\n.\r\n')).tag, 'accepted');
+});
+
+test('a broken journal is told to the gate once, and no transaction begins any more', async () => {
+  const { relay, spool, broken, accept } = setUp();
+  spool.failWith = 'broken';
+  assert.deepEqual(await accept('x\r\n.\r\n'), { tag: 'refused', reply: 'shardBroken' });
+  await accept('x\r\n.\r\n');
+  assert.equal(broken.length, 1);
+  assert.equal(relay.unavailable(), 'shardBroken');
+});
+
+test('what is refused at the end of data leaves no draft', async () => {
+  const hops = 'Received: a\r\n'.repeat(101);
+  const many = setUp();
+  assert.deepEqual(await many.accept(`${hops}\r\n.\r\n`), { tag: 'refused', reply: 'tooManyHops' });
+  assert.equal(many.spool.open, 0);
+  const strict = setUp({ POSTERN_BARE_LINE_ENDS: 'refuse' });
+  assert.deepEqual(await strict.accept('a\nb\r\n.\r\n'), { tag: 'refused', reply: 'bareLineEnds' });
+  assert.equal(strict.spool.open, 0);
+});
+
+test('a message beyond the maximum is dropped while it arrives', async () => {
+  const { spool, accept } = setUp({ POSTERN_MESSAGE_BYTES_MAX: '65536' });
+  assert.deepEqual(await accept(`${'x'.repeat(70_000)}\r\n.\r\n`), { tag: 'refused', reply: 'tooLarge' });
+  assert.equal(spool.open, 0);
+});
