@@ -18,6 +18,8 @@ export type ShardTask = {
   readonly node: string;
   readonly config: Config;
   readonly tls: TlsMaterial | null;
+  /** From it come the keys of TLS tickets, so that a client may come back to any shard. */
+  readonly ticketSecret: Uint8Array;
   readonly metrics: MetricsMemory;
   readonly siteCounts: SharedArrayBuffer;
   readonly port: MessagePort;

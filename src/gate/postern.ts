@@ -6,13 +6,16 @@
  *
  * Clients that come while journals are replayed get 421: an address that cannot be had shows before a long replay.
  */
+import { wallMs } from '../base/clock.ts';
 import { newNode } from '../base/ids.ts';
+import { randomSecret } from '../base/random.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Config, HostPort } from '../config/options.ts';
 import { redact } from '../config/print.ts';
 import { sizeThreadPool } from '../config/thread_pool.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
+import { checkTlsMaterial } from '../net/tls.ts';
 import { REPLIES } from '../smtp/replies.ts';
 import { prepareFolder } from '../spool/folder.ts';
 import { LogSink } from '../telemetry/log.ts';
@@ -53,10 +56,10 @@ const LOG_LIMITS = {
 /** Resolves when connections are accepted. Rejects with StartFailure where the machine is not as configured. */
 export async function startPostern(config: Config, parts: PosternParts = {}): Promise<Postern> {
   sizeThreadPool(config.workers);
-  const tls = loadTlsMaterial(config);
+  const tls = readTls(config);
   if ('faults' in tls) throw new StartFailure(tls.faults);
   const lock = await lockSpool(await prepareSpool(config.spoolDir), config.spoolDir);
-  const postern = new Postern(config, parts, tls.material, lock);
+  const postern = new Postern(config, parts, tls, lock);
   try {
     await postern.start();
   } catch (error) {
@@ -64,6 +67,17 @@ export async function startPostern(config: Config, parts: PosternParts = {}): Pr
     throw error;
   }
   return postern;
+}
+
+type Tls = { readonly material: TlsMaterial | null; readonly warnings: readonly string[] };
+
+/** Files that fit each other, and of which OpenSSL can make a context. */
+function readTls(config: Config): Tls | { readonly faults: readonly string[] } {
+  const tls = loadTlsMaterial(config);
+  if ('faults' in tls) return tls;
+  if (tls.material === null) return { material: null, warnings: [] };
+  const { faults, warnings } = checkTlsMaterial(tls.material, wallMs());
+  return faults.length > 0 ? { faults } : { material: tls.material, warnings };
 }
 
 async function prepareSpool(directory: string): Promise<string> {
@@ -84,12 +98,12 @@ export class Postern {
   readonly #supervisor: Supervisor;
   readonly #gate: Gate;
   readonly #status: Status;
-  #material: TlsMaterial | null;
+  #tls: Tls;
   #admin: AdminServer | null = null;
   #listening: Addresses = { outside: [], inside: [], admin: null };
   #stopped: Promise<void> | null = null;
 
-  constructor(config: Config, parts: PosternParts, tls: TlsMaterial | null, lock: SpoolLock) {
+  constructor(config: Config, parts: PosternParts, tls: Tls, lock: SpoolLock) {
     const { hostname, workers } = config;
     const refusals = Object.entries(REPLIES).flatMap(([key, [code]]) => (code >= 400 ? [[key, code] as const] : []));
     const memory = createMetricsMemory(workers, Object.fromEntries(refusals));
@@ -97,7 +111,7 @@ export class Postern {
     this.#config = config;
     this.#parts = parts;
     this.#lock = lock;
-    this.#material = tls;
+    this.#tls = tls;
     this.#sink = new LogSink(
       config.logLevel,
       LOG_LIMITS,
@@ -108,6 +122,7 @@ export class Postern {
       {
         config,
         node: newNode(),
+        ticketSecret: randomSecret(32),
         workerFile: parts.workerFile ?? new URL('./shard.ts', import.meta.url).href,
         metricsMemory: memory,
         logger: this.#sink,
@@ -115,7 +130,7 @@ export class Postern {
         onSessionEnded: (key) => this.#gate.sessionEnded(key),
         onRestart: () => metrics.count('shard_restarts'),
       },
-      tls,
+      tls.material,
     );
     this.#gate = new Gate({ config, dispatcher: this.#supervisor, metrics, logger: this.#sink });
     const { slots } = this.#supervisor;
@@ -149,12 +164,12 @@ export class Postern {
 
   /** Reads certificates and keys again: all of them take effect, or none. Open sessions go on as they are. */
   reloadTls(): boolean {
-    const tls = loadTlsMaterial(this.#config);
+    const tls = readTls(this.#config);
     if ('faults' in tls) {
       this.#sink.log('tls-refused', { faults: tls.faults });
       return false;
     }
-    this.#material = tls.material;
+    this.#tls = tls;
     if (tls.material !== null) this.#supervisor.reloadTls(tls.material);
     this.#logCertificates();
     return true;
@@ -202,7 +217,8 @@ export class Postern {
   }
 
   #logCertificates(): void {
-    if (this.#material === null) return;
-    this.#sink.log('tls-loaded', { certificates: describeCertificates(this.#material) });
+    const { material, warnings } = this.#tls;
+    if (material === null) return;
+    this.#sink.log('tls-loaded', { certificates: describeCertificates(material), warnings });
   }
 }

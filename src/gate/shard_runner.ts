@@ -42,6 +42,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
     logger,
     node: task.node,
     tls: task.tls,
+    ticketSecret: task.ticketSecret,
     siteCounts: task.siteCounts,
     onSessionClosed: (clientKey) => closed.add(clientKey),
     onBroken: (detail) => post({ tag: 'broken', detail }),

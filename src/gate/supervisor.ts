@@ -23,6 +23,7 @@ import { ShardSlot } from './shard_slot.ts';
 export type SupervisorSettings = {
   readonly config: Config;
   readonly node: string;
+  readonly ticketSecret: Uint8Array;
   /** The worker's entry; shard.ts but in tests. */
   readonly workerFile: string;
   readonly metricsMemory: MetricsMemory;
@@ -166,6 +167,7 @@ export class Supervisor {
       node,
       config,
       tls: this.#tls,
+      ticketSecret: this.#settings.ticketSecret,
       metrics: metricsMemory,
       siteCounts: this.#siteCounts,
       port: port2,

@@ -29,6 +29,8 @@ export type ShardContext = {
   readonly config: Config;
   readonly node: string;
   readonly tls: TlsMaterial | null;
+  /** The same for all shards of the process, at least 32 random bytes. */
+  readonly ticketSecret: Uint8Array;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly siteCounts: SharedArrayBuffer;
@@ -47,18 +49,18 @@ export type ShardStatus = {
 
 export class Shard {
   readonly #relay: Relay;
-  readonly #onSessionClosed: (clientKey: string) => void;
+  readonly #context: ShardContext;
 
-  constructor(relay: Relay, onSessionClosed: (clientKey: string) => void) {
+  constructor(relay: Relay, context: ShardContext) {
     this.#relay = relay;
-    this.#onSessionClosed = onSessionClosed;
+    this.#context = context;
   }
 
   accept(socket: net.Socket, door: Door, clientKey: string): void {
     const address = normaliseAddress(socket.remoteAddress ?? '');
     if (address === '') {
       socket.destroy(); // the client has gone between there and here
-      this.#onSessionClosed(clientKey);
+      this.#context.onSessionClosed(clientKey);
       return;
     }
     const session = new InboundSession(this.#relay, socket, { address, side: door.side, clientKey });
@@ -66,7 +68,7 @@ export class Shard {
   }
 
   reloadTls(material: TlsMaterial): void {
-    this.#relay.useTls(contexts(material));
+    this.#relay.useTls(contexts(material, this.#context.ticketSecret));
   }
 
   status(): ShardStatus {
@@ -114,16 +116,16 @@ export async function startShard(context: ShardContext): Promise<Shard> {
     onSessionClosed: context.onSessionClosed,
     onBroken: context.onBroken,
   });
-  if (context.tls !== null) relay.useTls(contexts(context.tls));
+  if (context.tls !== null) relay.useTls(contexts(context.tls, context.ticketSecret));
   const counts = new SiteCounts(context.siteCounts, shard);
   relay.outbound = new Outbound(relay, routerOf(relay), counts, siteRules(config));
   for (const message of spool.live) relay.outbound.enqueue(message);
-  return new Shard(relay, context.onSessionClosed);
+  return new Shard(relay, context);
 }
 
-const contexts = (material: TlsMaterial) => ({
-  outside: serverContext(material, 'outside'),
-  inside: serverContext(material, 'inside'),
+const contexts = (material: TlsMaterial, ticketSecret: Uint8Array) => ({
+  outside: serverContext(material, 'outside', ticketSecret),
+  inside: serverContext(material, 'inside', ticketSecret),
 });
 
 function routerOf(relay: Relay): Router {

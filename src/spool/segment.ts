@@ -75,6 +75,7 @@ export class SegmentSupply {
   readonly #events: SupplyEvents;
   #nextGeneration: number;
   #work: Promise<void> = Promise.resolve();
+  readonly #retiring: Segment[] = [];
   #making = false;
   #retry: NodeJS.Timeout | null = null;
   #closed = false;
@@ -96,7 +97,7 @@ export class SegmentSupply {
 
   /** Sees to a spare. The events tell how it went. */
   want(): void {
-    if (this.spare !== null || this.#making || this.#retry !== null || this.#closed) return;
+    if (this.spare !== null || this.#making || this.#closed || (this.full && this.#retry !== null)) return;
     this.#making = true;
     this.#enqueue(async () => {
       this.#making = false;
@@ -104,13 +105,26 @@ export class SegmentSupply {
     });
   }
 
-  /** Nothing in this segment is wanted any more. Resolves when its file is a spare, aside, or gone. */
-  async retire(segment: Segment): Promise<void> {
-    await this.#enqueue(async () => {
+  /** Nothing in this segment is wanted any more. Resolves when its file is a spare, aside, or gone; or later will be. */
+  retire(segment: Segment): Promise<void> {
+    this.#retiring.push(segment);
+    return this.#enqueue(() => this.#retireAll());
+  }
+
+  /** In order, and none is left out: an older segment must never be found again where a newer one is gone. */
+  async #retireAll(): Promise<void> {
+    for (let segment = this.#retiring[0]; segment !== undefined; segment = this.#retiring[0]) {
       const recyclable = !segment.damaged && segment.bytes === this.#segmentBytes;
-      if (recyclable && this.spare === null && !this.#closed) this.#stock(await this.#recycle(segment));
-      else await this.#remove(segment);
-    });
+      if (recyclable && this.spare === null && !this.#closed) {
+        await this.#recycle(segment);
+        this.#retiring.shift();
+        this.#stock(segment);
+      } else {
+        await this.#remove(segment);
+        this.#retiring.shift();
+        await segment.close();
+      }
+    }
   }
 
   /** Resolves when nothing is being done. */
@@ -123,7 +137,8 @@ export class SegmentSupply {
     this.#closed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
     await this.#work;
-    await this.spare?.close();
+    for (const segment of this.#retiring) await segment.close().catch(() => {});
+    await this.spare?.close().catch(() => {});
   }
 
   /** Errors of a job end in an event, never in a rejection. */
@@ -136,11 +151,14 @@ export class SegmentSupply {
   }
 
   #starved(error: unknown): void {
-    this.full = true;
-    this.#events.full(error);
+    if (this.spare === null) {
+      this.full = true;
+      this.#events.full(error);
+    }
     if (this.#closed) return;
     this.#retry ??= setTimeout(() => {
       this.#retry = null;
+      if (this.#retiring.length > 0) this.#enqueue(() => this.#retireAll());
       this.want();
     }, SPOOL_LIMITS.fullRetryMs).unref();
   }
@@ -148,8 +166,6 @@ export class SegmentSupply {
   #stock(segment: Segment): void {
     this.spare = segment;
     this.full = false;
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#retry = null;
     this.#events.ready();
   }
 
@@ -182,7 +198,7 @@ export class SegmentSupply {
     return new Segment(generation, newSalt(), await this.#disk.open(name, 'durable'), this.#segmentBytes);
   }
 
-  async #recycle(segment: Segment): Promise<Segment> {
+  async #recycle(segment: Segment): Promise<void> {
     const from = this.#path(segmentName(segment.generation));
     const generation = this.#nextGeneration++;
     await this.#disk.rename(from, this.#path(segmentName(generation)));
@@ -190,7 +206,6 @@ export class SegmentSupply {
     await this.#disk.syncFolder(this.#folder);
     segment.generation = generation;
     segment.salt = newSalt();
-    return segment;
   }
 
   async #remove(segment: Segment): Promise<void> {
@@ -198,6 +213,5 @@ export class SegmentSupply {
     if (segment.damaged) await this.#disk.rename(path, `${path.slice(0, -'.seg'.length)}.damaged`);
     else await this.#disk.unlink(path);
     await this.#disk.syncFolder(this.#folder);
-    await segment.close();
   }
 }

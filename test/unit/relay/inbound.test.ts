@@ -21,6 +21,7 @@ const ORIGIN = {
 const TRANSACTION: Transaction = {
   sender: 'alice@client.example',
   sizeBytes: 0,
+  body: null,
   smtpUtf8: false,
   recipients: [{ address: 'bob@here.example' }],
 };
