@@ -1,4 +1,7 @@
-/** Prints src/constants.h from the one table, src/scanner/scanner.ts: `node native/constants.ts > native/src/constants.h`. */
+/**
+ * Prints src/constants.h from the one table, src/scanner/scanner.ts: `node native/constants.ts >
+ * native/src/constants.h`.
+ */
 import {
   CUT_SLOTS,
   CUTS_MAX,

@@ -27,6 +27,3 @@ export function idSource(node: string, shard: number): NextId {
     return wallMs().toString(36).padStart(8, '0') + middle + counter.toString(36).padStart(4, '0');
   };
 }
-
-/** What `idSource` makes: the only names that the spool accepts for files of its own. */
-export const ID_PATTERN = /^[0-9a-z]{8,9}-[0-9a-z]{6}-[0-9a-z]{2}-[0-9a-z]{4}$/;

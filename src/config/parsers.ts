@@ -116,7 +116,7 @@ export function canonicalAddress(text: string): string | null {
 }
 
 /** RFC 5321 §4.5.3.1.2 (255 octets), RFC 1035 §2.3.1 (labels), RFC 5890 §2.3.2.1 (A-labels); or null. */
-export function canonicalDomain(text: string): string | null {
+function canonicalDomain(text: string): string | null {
   const domain = domainToASCII(text);
   if (domain === '' || domain.length > 253) return null;
   const labels = domain.split('.');

@@ -37,14 +37,12 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   6152: ['yes', '8BITMIME', '8-bit content goes as it is to a server without it, so that signatures survive'],
   6531: ['yes', 'SMTPUTF8', ''],
   6710: ['no', 'MT-PRIORITY', 'not offered: 555'],
-  7504: ['partly', 'SMTP 521 and 556', 'read as any 5yz; not sent'],
   7505: ['yes', 'Null MX', ''],
   8314: ['no', 'Cleartext considered obsolete', 'it speaks of submission and access, which are not here'],
   8689: ['no', 'REQUIRETLS', 'not offered: 555'],
   9422: ['partly', 'LIMITS', 'RCPTMAX and MAILMAX, said and obeyed; RCPTDOMAINMAX is neither'],
 
   // Status codes and notifications.
-  3462: ['yes', 'multipart/report', 'as RFC 6522, which replaced it'],
   3463: ['yes', 'Enhanced status codes', ''],
   3464: ['partly', 'Delivery status notifications', 'action failed; other actions are not reported'],
   3834: ['yes', 'Automatic responses', 'for our notifications'],
@@ -55,7 +53,6 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   // Content.
   3848: ['yes', 'Transmission types', 'in our Received fields'],
   5322: ['partly', 'Internet message format', 'what a relay writes (Received, DSNs) and counts; content is not mended'],
-  6532: ['yes', 'Internationalized headers', 'passed on as they are'],
 
   2045: ['no', 'MIME bodies', 'content is passed on as it is; the load generator writes base64 and quoted-printable'],
 

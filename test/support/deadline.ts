@@ -46,3 +46,19 @@ export class Changes {
     return within(what, promise, msMax).finally(() => this.#waiting.delete(again));
   }
 }
+
+const POLL_MS = 20;
+
+/** For what nobody announces (files, gauges, another program's queue): looks again and again. */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  const endMs = performance.now() + WAIT_MS_MAX;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > endMs) throw new Error(`waited ${WAIT_MS_MAX} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}

@@ -1,5 +1,6 @@
 /**
- * Programs of others that interop tests talk to. Where one is missing its test fails and says which Debian package has it
+ * Programs of others that interop tests talk to. Where one is missing its test fails and says which Debian package
+ * has it
  * (.ci/run installs them all); POSTERN_TEST_INTEROP=0 skips such tests on a machine that cannot have them.
  */
 import { spawn } from 'node:child_process';

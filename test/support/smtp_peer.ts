@@ -1,5 +1,6 @@
 /**
- * A server on the other side of Postern, inside or out: it plays SMTP or LMTP, keeps every message byte for byte, and says
+ * A server on the other side of Postern, inside or out: it plays SMTP or LMTP, keeps every message byte for byte, and
+ * says
  * what a script tells it to instead of the honest reply. Its reading of content is its own, not Postern's.
  *
  *   command ─► script says something? ─► that, or hang up

@@ -1,4 +1,7 @@
-/** Two self-signed ECDSA certificates for a.example and b.example with their keys, valid for a century; for tests only. */
+/**
+ * Two self-signed ECDSA certificates for a.example and b.example with their keys, valid for a century; for tests
+ * only.
+ */
 export const CERT_A = `-----BEGIN CERTIFICATE-----
 MIIBgDCCASWgAwIBAgIUT4LgMaqPf1/GzrbZqSK9vO+2U7EwCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJYS5leGFtcGxlMCAXDTI2MTEyNDE0NDQwNFoYDzIxMjYxMDMx

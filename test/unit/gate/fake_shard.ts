@@ -1,5 +1,6 @@
 /**
- * A worker for tests of the gate: the real wire to main (shard_runner.ts) with a shard behind it that obeys its clients.
+ * A worker for tests of the gate: the real wire to main (shard_runner.ts) with a shard behind it that obeys its
+ * clients.
  *
  *   greets with "hello SHARD SIDE KEY"; then, a line each: die · break · log TEXT · quit · status
  */

@@ -1,4 +1,7 @@
-/** What the gate's tests share: a configuration on free ports, a client that reads lines, and a Postern on fake shards. */
+/**
+ * What the gate's tests share: a configuration on free ports, a client that reads lines, and a Postern on fake
+ * shards.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import net from 'node:net';
