@@ -7,7 +7,8 @@
  *
  * Invariants: one batch is in flight at a time, in order of sequence; so whoever sees a record of a later batch knows
  * that everything before that batch was on disk. `entry.durable` is called only after the sync that covers the entry.
- * A failed write or sync is final: the kernel may have dropped the dirty pages, and a second sync would falsely succeed.
+ * A failed write or sync is final: the kernel may have dropped the dirty pages, and a second sync would falsely
+ * succeed.
  */
 import { codeOf, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';

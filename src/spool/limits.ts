@@ -3,7 +3,10 @@
  * memoryBytesMax) is in SpoolOptions.
  */
 export const SPOOL_LIMITS = {
-  /** Content up to here travels in the record (one sync a batch); larger content has a file of its own. Memory per draft. */
+  /**
+   * Content up to here travels in the record (one sync a batch); larger content has a file of its own. Memory per
+   * draft.
+   */
   contentInlineBytesMax: 64 << 10,
   /** First buffer of a draft of unknown size: most mail without large parts fits. */
   draftBytesFirst: 8 << 10,
@@ -13,7 +16,10 @@ export const SPOOL_LIMITS = {
   chunkBytes: 64 << 10,
   /** Chunks kept for reuse over all drafts of the shard: 2 MiB. */
   chunksKeptMax: 32,
-  /** A draft with more than this on its way to the disk asks its writer to wait: 256 KiB for each large message arriving. */
+  /**
+   * A draft with more than this on its way to the disk asks its writer to wait: 256 KiB for each large message
+   * arriving.
+   */
   draftInFlightBytesMax: 256 << 10,
   /** Largest piece that `Spool.read` yields. */
   readBytesMax: 256 << 10,
@@ -31,7 +37,9 @@ export const SPOOL_LIMITS = {
   zeroBytes: 1 << 20,
   /** A segment this full asks for its successor: late, so that a retired one is usually there to be recycled. */
   prepareAtFraction: 1 / 2,
-  /** Without a successor the last part of a segment is for marks only, so that deliveries go on when the disk is full. */
+  /**
+   * Without a successor the last part of a segment is for marks only, so that deliveries go on when the disk is full.
+   */
   reserveFraction: 1 / 4,
   /** A full spool looks this often whether there is space again. */
   fullRetryMs: 1000,

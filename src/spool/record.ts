@@ -19,7 +19,8 @@
  *
  * CRC-32 is zlib's, not CRC-32C: Node has it in native code for every platform (0.8 µs for 4 KiB), and for CRC-32C
  * nothing but JavaScript. Both find what a torn write or a flipped bit does; neither is meant against an attacker:
- * that is what the salt is for. It is drawn anew for each segment, and mail that contains a forged frame cannot know it.
+ * that is what the salt is for. It is drawn anew for each segment, and mail that contains a forged frame cannot know
+ * it.
  */
 import { crc32 } from 'node:zlib';
 
@@ -147,7 +148,9 @@ export function encodeRecord(
   return end;
 }
 
-/** Whether source[at] begins like a record of this segment; then its size in bytes, else 0. Needs FRAME_HEADER_BYTES. */
+/**
+ * Whether source[at] begins like a record of this segment; then its size in bytes, else 0. Needs FRAME_HEADER_BYTES.
+ */
 export function peekRecord(source: Buffer, at: number, { generation, salt }: SegmentLife): number {
   if (source.readUInt32LE(at) !== RECORD_MAGIC) return 0;
   if (source.readUInt32LE(at + 8) !== generation || source.readUInt32LE(at + 12) !== salt) return 0;

@@ -212,7 +212,10 @@ class Recovery {
   }
 }
 
-/** Messages whose large content is there. One without it is lost, and cannot be delivered or bounced: an error to report. */
+/**
+ * Messages whose large content is there. One without it is lost, and cannot be delivered or bounced: an error to
+ * report.
+ */
 export async function withContent(
   disk: Disk,
   folder: string,

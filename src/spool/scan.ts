@@ -22,7 +22,9 @@ import {
   RECORD_MAGIC_BYTES,
 } from './record.ts';
 
-/** A window on a file: any part of it as a view, which is valid until the next call. Unreadable blocks read as zeros. */
+/**
+ * A window on a file: any part of it as a view, which is valid until the next call. Unreadable blocks read as zeros.
+ */
 export class Window {
   /** A block could not be read. */
   unreadable = false;

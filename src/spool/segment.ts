@@ -105,7 +105,9 @@ export class SegmentSupply {
     });
   }
 
-  /** Nothing in this segment is wanted any more. Resolves when its file is a spare, aside, or gone; or later will be. */
+  /**
+   * Nothing in this segment is wanted any more. Resolves when its file is a spare, aside, or gone; or later will be.
+   */
   retire(segment: Segment): Promise<void> {
     this.#retiring.push(segment);
     return this.#enqueue(() => this.#retireAll());

@@ -8,7 +8,10 @@
  */
 import type { ContentFacts, Envelope } from '../message/envelope.ts';
 
-/** Why the spool did not take a message. `full` is temporary (452 4.3.1); `broken` lasts until the shard is run anew (421). */
+/**
+ * Why the spool did not take a message. `full` is temporary (452 4.3.1); `broken` lasts until the shard is run anew
+ * (421).
+ */
 export class SpoolFailure extends Error {
   override readonly name = 'SpoolFailure';
   readonly reason: 'full' | 'broken';
@@ -18,7 +21,10 @@ export class SpoolFailure extends Error {
   }
 }
 
-/** One message while it arrives. At most CONTENT_INLINE_BYTES_MAX in memory; beyond, a file that is written as bytes come. */
+/**
+ * One message while it arrives. At most CONTENT_INLINE_BYTES_MAX in memory; beyond, a file that is written as bytes
+ * come.
+ */
 export interface Draft {
   /** Content bytes so far. */
   readonly bytes: number;
@@ -54,7 +60,10 @@ export interface Stored {
 export interface Spool {
   /** `bytesExpected` is the client's SIZE (RFC 1870) or 0: a hint for the first buffer, nothing more. */
   begin(bytesExpected: number): Draft;
-  /** Whole content, in order, in chunks of at most 256 KiB, from memory or disk. Throws SpoolFailure if it cannot be read. */
+  /**
+   * Whole content, in order, in chunks of at most 256 KiB, from memory or disk. Throws SpoolFailure if it cannot be
+   * read.
+   */
   read(message: Stored): AsyncIterable<Buffer>;
   /** Lets go of the content in memory, if the message keeps it on disk. */
   release(message: Stored): void;

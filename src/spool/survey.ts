@@ -3,7 +3,8 @@
  *
  *   shard-NN/  NNNNNNNN.seg       a segment             NNNNNNNN.new   one that was being made: of no use
  *              NNNNNNNN.damaged   moved aside           content/       large content, a file a message
- *              adopting-*         the folder of a shard that no longer exists, being taken over; it looks the same inside
+ *              adopting-*         the folder of a shard that no longer exists, being taken over; it looks the same
+ *              inside
  *              removed-*          one that has been
  */
 import type { Disk, DiskFile } from './disk.ts';

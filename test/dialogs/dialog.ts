@@ -16,7 +16,8 @@
  *   R| Subject: below our Received field                  a line of it, with CRLF
  *   R<: bytes                                             bytes of it
  *
- * Lines of the client that follow each other are one step, sent together; `C;` ends a step without waiting for anything.
+ * Lines of the client that follow each other are one step, sent together; `C;` ends a step without waiting for
+ * anything.
  * Messages arrive in the order of their 250s, and none arrives but those in the file.
  */
 import { readFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// Large: one table of dialogues, and to be read as one.
 /** One transaction with scripted servers: what is said, what becomes of each recipient, and of the connection. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';

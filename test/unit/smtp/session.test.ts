@@ -1,3 +1,4 @@
+// Large: one table of dialogues, and to be read as one.
 /** The session machine: every state with every command, what survives what, and the budgets. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
