@@ -22,7 +22,7 @@ import { CONTENT, survey, unusable } from './survey.ts';
 export type { Disk } from './disk.ts';
 export { SpoolFolderError } from './survey.ts';
 
-export const shardFolder = (directory: string, shard: number): string =>
+const shardFolder = (directory: string, shard: number): string =>
   `${directory}/shard-${String(shard).padStart(2, '0')}`;
 
 /** Rejects with SpoolFolderError where the folder cannot be used, with SpoolFailure where the disk fails. */

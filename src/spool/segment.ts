@@ -13,7 +13,7 @@ import { SPOOL_LIMITS } from './limits.ts';
 import type { Message } from './message.ts';
 
 export const SEGMENT_PATTERN = /^(\d{8,10})\.seg$/;
-export const segmentName = (generation: number): string => `${String(generation).padStart(8, '0')}.seg`;
+const segmentName = (generation: number): string => `${String(generation).padStart(8, '0')}.seg`;
 
 export class Segment {
   generation: number;
@@ -54,7 +54,7 @@ export class Segment {
   }
 }
 
-export const newSalt = (): number => randomBelow(2 ** 32);
+const newSalt = (): number => randomBelow(2 ** 32);
 
 export type SupplyEvents = {
   /** A spare is there (`full` is over). */

@@ -298,7 +298,8 @@ test('without nameservers in resolv.conf the resolver is on loopback', () => {
 
 test('system files are read as they are written', () => {
   const limits =
-    'Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 524288               files\n';
+    'Limit                     Soft Limit           Hard Limit           Units\n' +
+    'Max open files            1024                 524288               files\n';
   assert.equal(descriptorsIn(limits), 1024);
   assert.equal(descriptorsIn(limits.replace('1024', 'unlimited')), Number.POSITIVE_INFINITY);
   assert.equal(descriptorsIn(''), Number.POSITIVE_INFINITY);

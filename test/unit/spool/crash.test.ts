@@ -11,7 +11,13 @@ const DIRECTORY = '/spool';
 
 type Step =
   | { readonly tag: 'commit'; readonly bytes: number; readonly recipients: number; readonly wait: boolean }
-  | { readonly tag: 'mark'; readonly which: number; readonly recipient: number; readonly final: boolean; readonly wait: boolean };
+  | {
+      readonly tag: 'mark';
+      readonly which: number;
+      readonly recipient: number;
+      readonly final: boolean;
+      readonly wait: boolean;
+    };
 
 const bytes = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: 0, max: 6000 }) },
@@ -19,7 +25,12 @@ const bytes = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 65_537, max: 200_000 }) },
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ tag: fc.constant('commit' as const), bytes, recipients: fc.integer({ min: 1, max: 3 }), wait: fc.boolean() }),
+  fc.record({
+    tag: fc.constant('commit' as const),
+    bytes,
+    recipients: fc.integer({ min: 1, max: 3 }),
+    wait: fc.boolean(),
+  }),
   fc.record({
     tag: fc.constant('mark' as const),
     which: fc.nat(20),
@@ -60,7 +71,9 @@ async function play(spool: Spool, ledger: Ledger, steps: readonly Step[]): Promi
       const recipient = each.recipient % message.states.length;
       if (message.states[recipient]!.tag !== 'waiting') continue;
       const attempts = ++marks;
-      const state: RecipientState = each.final ? { tag: 'delivered' } : { tag: 'waiting', attempts, nextMs: 7, detail: 'later' };
+      const state: RecipientState = each.final
+        ? { tag: 'delivered' }
+        : { tag: 'waiting', attempts, nextMs: 7, detail: 'later' };
       done = ledger.mark(spool, message, [{ recipient, state }]);
     }
     begun.push(done);
@@ -86,7 +99,9 @@ async function untilPowerCut(disk: SimulatedDisk, work: Promise<unknown>): Promi
   if (failure !== null) throw failure;
 }
 
-test('whatever the power cut leaves of unsynced sectors and names, promises are kept', { timeout: 120_000 }, async () => {
+test('whatever the power cut leaves of unsynced sectors and names, promises are kept', {
+  timeout: 120_000,
+}, async () => {
   let cuts = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), async (rounds) => {
@@ -100,7 +115,10 @@ test('whatever the power cut leaves of unsynced sectors and names, promises are 
           (async () => {
             const reports: Parameters<typeof optionsFor>[1] = [];
             const spool = await openSpool(optionsFor(DIRECTORY, reports), living);
-            assert.deepEqual(reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'), []);
+            assert.deepEqual(
+              reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'),
+              [],
+            );
             await ledger.check(spool);
             await play(spool, ledger, steps);
           })(),
@@ -110,7 +128,10 @@ test('whatever the power cut leaves of unsynced sectors and names, promises are 
       }
       const reports: Parameters<typeof optionsFor>[1] = [];
       const spool = await openSpool(optionsFor(DIRECTORY, reports), disk);
-      assert.deepEqual(reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'), []);
+      assert.deepEqual(
+        reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'),
+        [],
+      );
       await ledger.check(spool);
       await spool.close();
       assert.equal(disk.filesOpen, 0);

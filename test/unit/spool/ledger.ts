@@ -5,7 +5,15 @@
 import assert from 'node:assert/strict';
 import { idSource } from '../../../src/base/ids.ts';
 import type { Envelope } from '../../../src/message/envelope.ts';
-import type { Change, Draft, RecipientState, Spool, SpoolEvent, SpoolOptions, Stored } from '../../../src/spool/spool.ts';
+import type {
+  Change,
+  Draft,
+  RecipientState,
+  Spool,
+  SpoolEvent,
+  SpoolOptions,
+  Stored,
+} from '../../../src/spool/spool.ts';
 
 export const nextId = idSource('test00', 0);
 
@@ -54,7 +62,8 @@ export function optionsFor(directory: string, reports: Report[] = [], more: Part
 }
 
 export async function writeAll(draft: Draft, content: Buffer, pieceBytes = 16 << 10): Promise<void> {
-  for (let at = 0; at < content.length; at += pieceBytes) await draft.write(content, at, Math.min(at + pieceBytes, content.length));
+  for (let at = 0; at < content.length; at += pieceBytes)
+    await draft.write(content, at, Math.min(at + pieceBytes, content.length));
 }
 
 export async function put(spool: Spool, content: Buffer, recipients = 1): Promise<Stored> {
@@ -128,8 +137,11 @@ export class Ledger {
       assert.deepEqual(message.envelope, account.envelope);
       assert.ok((await readWhole(spool, message)).equals(account.content), 'content is whole');
       account.committed = true;
-      assert.ok(message.states.some(({ tag }) => tag === 'waiting'), 'a live message waits for something');
-      message.states.forEach((state, at) => this.#checkState(account, at, state));
+      assert.ok(
+        message.states.some(({ tag }) => tag === 'waiting'),
+        'a live message waits for something',
+      );
+      for (const [at, state] of message.states.entries()) this.#checkState(account, at, state);
     }
     for (const [id, account] of this.#accounts) {
       if (!account.committed || found.has(id)) continue;
@@ -145,7 +157,10 @@ export class Ledger {
     const history = recipients[at]!;
     const { issued, durable } = history;
     const which = issued.findLastIndex((candidate) => JSON.stringify(candidate) === JSON.stringify(state));
-    assert.ok(which >= durable - 1, `recipient ${at} of ${envelope.id} fell back: ${JSON.stringify({ state, issued, durable })}`);
+    assert.ok(
+      which >= durable - 1,
+      `recipient ${at} of ${envelope.id} fell back: ${JSON.stringify({ state, issued, durable })}`,
+    );
     history.issued = issued.slice(0, which + 1);
     history.durable = which + 1;
   }

@@ -1,8 +1,10 @@
 /**
  * A disk in memory that fails on request and loses power on request.
  *
- * What is certain after a power cut is what was synced: bytes by `datasync` or a `durable` write, names by `syncFolder`.
- * Of the rest any subset survives: each 512-byte sector by itself, each change of a name by itself (renames are atomic).
+ * What is certain after a power cut is what was synced: bytes by `datasync` or a `durable` write, names by
+ * `syncFolder`.
+ * Of the rest any subset survives: each 512-byte sector by itself, each change of a name by itself (renames are
+ * atomic).
  * Worse, a block of 4 KiB that was being written may come back as garbage, with whatever else it held.
  */
 import type { Disk, DiskEntry, DiskFile, OpenMode } from '../../../src/spool/disk.ts';
@@ -23,7 +25,20 @@ type NameChange =
   | { readonly tag: 'rename'; readonly path: string; readonly to: string }
   | { readonly tag: 'remove'; readonly path: string };
 
-export type Op = 'open' | 'write' | 'read' | 'datasync' | 'close' | 'rename' | 'link' | 'unlink' | 'mkdir' | 'rmdir' | 'list' | 'stat' | 'syncFolder';
+export type Op =
+  | 'open'
+  | 'write'
+  | 'read'
+  | 'datasync'
+  | 'close'
+  | 'rename'
+  | 'link'
+  | 'unlink'
+  | 'mkdir'
+  | 'rmdir'
+  | 'list'
+  | 'stat'
+  | 'syncFolder';
 export type Fault = { readonly code: string } | 'short' | 'power';
 /** Asked before each operation, with its number (from 1) since the disk was made. */
 export type FaultPlan = (op: Op, path: string, number: number) => Fault | null;
@@ -171,7 +186,8 @@ export class SimulatedDisk implements Disk {
         if (this.usedBytes + grows > this.capacityBytes) throw systemError('ENOSPC');
         if (grows > 0) node.bytes = Buffer.concat([node.bytes, Buffer.alloc(grows)]);
         bytes.copy(node.bytes, at, from, end);
-        for (let sector = Math.floor(at / SECTOR_BYTES); sector * SECTOR_BYTES < at + end - from; sector++) node.dirty.add(sector);
+        for (let sector = Math.floor(at / SECTOR_BYTES); sector * SECTOR_BYTES < at + end - from; sector++)
+          node.dirty.add(sector);
         await this.#end();
         if (mode === 'durable') sync(node);
         return end - from;
@@ -238,7 +254,9 @@ export class SimulatedDisk implements Disk {
 
   async #listing(path: string): Promise<string[]> {
     if (this.#node(path) !== 'folder') throw systemError('ENOTDIR');
-    return [...this.#names.keys()].filter((name) => name !== '' && parent(name) === path).map((name) => name.slice(path.length + 1));
+    return [...this.#names.keys()]
+      .filter((name) => name !== '' && parent(name) === path)
+      .map((name) => name.slice(path.length + 1));
   }
 
   async list(path: string): Promise<string[]> {
@@ -290,7 +308,8 @@ function afterCut(node: Inode, survives: () => boolean): Inode {
   const blocks = new Set([...node.dirty].map((sector) => Math.floor((sector * SECTOR_BYTES) / BLOCK_BYTES)));
   for (const block of blocks) {
     if (block === 0 || survives() || survives()) continue;
-    for (let at = block * BLOCK_BYTES; at < Math.min((block + 1) * BLOCK_BYTES, bytes); at++) copy.bytes[at] = (at * 31) & 255;
+    for (let at = block * BLOCK_BYTES; at < Math.min((block + 1) * BLOCK_BYTES, bytes); at++)
+      copy.bytes[at] = (at * 31) & 255;
   }
   copy.synced = Buffer.from(copy.bytes);
   return copy;
