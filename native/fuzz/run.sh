@@ -16,5 +16,6 @@ printf '\0\1\2\3one\r\n..two\r\n.\r\nQUIT\r\n' >build/corpus/plain
 printf '\2\100\20\1%s\r\n%s\r\n.\r\n' "$(printf 'x%.0s' {1..76})" "$(printf 'y%.0s' {1..76})" >build/corpus/lines
 printf '\0\7\3\2Received: a\r\n\tb\r\nTo: c\n\rd\r\n\r\n.\r.\n\r\n.\r\n' >build/corpus/bare
 printf '\3\377\37\5a\r\n.\r\n\r' >build/corpus/bdat
+printf '\2\377\377\7%s' "$(printf '..a\n%.0s' {1..1000})" >build/corpus/cuts_full
 exec build/scanner_fuzz -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
   -verbosity=0 -dict=scanner.dict build/corpus

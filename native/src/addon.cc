@@ -1,4 +1,4 @@
-// The scanner for Node: three functions over js_native_api, nothing else. Checks its arguments, keeps none of them.
+// The scanner for Node: two functions in plain C Node-API, nothing else. Checks its arguments, keeps none of them.
 #include <node_api.h>
 
 #include "scanner_core.hpp"
@@ -14,16 +14,32 @@ napi_value fail(napi_env env, const char *message) {
   return nullptr;
 }
 
-// The memory of a typed array of this type with at least so many elements, or null.
-void *memory_of(napi_env env, napi_value value, napi_typedarray_type wanted, size_t least, size_t *length) {
+template <typename Element>
+struct Array {
+  Element *at = nullptr;  // null for an array without elements
+  size_t length = 0;
+};
+
+// False where `value` is no typed array of this type with at least so many elements.
+template <typename Element>
+bool read(napi_env env, napi_value value, napi_typedarray_type wanted, size_t least, Array<Element> *array) {
   napi_typedarray_type type;
   void *memory = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, length, &memory, nullptr, nullptr) != napi_ok) return nullptr;
-  return type == wanted && *length >= least ? memory : nullptr;
+  if (napi_get_typedarray_info(env, value, &type, &array->length, &memory, nullptr, nullptr) != napi_ok) return false;
+  array->at = static_cast<Element *>(memory);
+  return type == wanted && array->length >= least;
 }
 
-postern::Scan chosen_scan = nullptr;
-const char *chosen_name = "";
+// Chosen once, while the library is loaded; the threads that use it only read it.
+const postern::NamedScan chosen = postern::best_scan();
+
+// The offset that `value` is, or -1: numbers with a fraction are refused, not rounded.
+int64_t offset_of(napi_env env, napi_value value) {
+  double number = 0;
+  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 0 && number <= INT32_MAX)) return -1;
+  const auto offset = static_cast<int64_t>(number);
+  return static_cast<double>(offset) == number ? offset : -1;
+}
 
 // scan(bytes, from, to, state, cuts): number
 napi_value scan(napi_env env, napi_callback_info info) {
@@ -32,28 +48,20 @@ napi_value scan(napi_env env, napi_callback_info info) {
   if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 5) {
     return fail(env, "scan takes bytes, from, to, state, cuts");
   }
-  size_t bytes_length = 0;
-  size_t ignored = 0;
-  int64_t from = -1;
-  int64_t to = -1;
-  void *state = memory_of(env, arguments[3], napi_int32_array, STATE_SLOTS, &ignored);
-  void *cuts = memory_of(env, arguments[4], napi_int32_array, CUTS_MAX * CUT_SLOTS, &ignored);
-  void *bytes = memory_of(env, arguments[0], napi_uint8_array, 0, &bytes_length);
-  if (napi_get_value_int64(env, arguments[1], &from) != napi_ok ||
-      napi_get_value_int64(env, arguments[2], &to) != napi_ok || state == nullptr || cuts == nullptr) {
-    return fail(env, "scan takes a Uint8Array, two numbers, and two Int32Arrays with room enough");
+  Array<const uint8_t> bytes;
+  Array<int32_t> state;
+  Array<int32_t> cuts;
+  if (!read(env, arguments[0], napi_uint8_array, 0, &bytes)) return fail(env, "bytes is a Uint8Array");
+  if (!read(env, arguments[3], napi_int32_array, STATE_SLOTS, &state) ||
+      !read(env, arguments[4], napi_int32_array, CUTS_MAX * CUT_SLOTS, &cuts)) {
+    return fail(env, "state and cuts are Int32Arrays with room enough");
   }
-  if (from < 0 || from > to || static_cast<uint64_t>(to) > bytes_length || to > INT32_MAX) {
-    return fail(env, "the range does not lie in the chunk");
+  const int64_t from = offset_of(env, arguments[1]);
+  const int64_t to = offset_of(env, arguments[2]);
+  if (from < 0 || from > to || static_cast<uint64_t>(to) > bytes.length) {
+    return fail(env, "the range lies in the chunk");
   }
-  size_t end = static_cast<size_t>(from);
-  if (from < to) {
-    if (bytes == nullptr) return fail(env, "scan takes a Uint8Array");
-    end = chosen_scan(static_cast<const uint8_t *>(bytes), static_cast<size_t>(from), static_cast<size_t>(to),
-                      static_cast<int32_t *>(state), static_cast<int32_t *>(cuts));
-  } else {
-    static_cast<int32_t *>(state)[postern::STATE_CUTS] = 0;
-  }
+  const size_t end = chosen.scan(bytes.at, static_cast<size_t>(from), static_cast<size_t>(to), state.at, cuts.at);
   napi_value result;
   return napi_create_uint32(env, static_cast<uint32_t>(end), &result) == napi_ok ? result : nullptr;
 }
@@ -62,14 +70,13 @@ napi_value scan(napi_env env, napi_callback_info info) {
 napi_value finish(napi_env env, napi_callback_info info) {
   napi_value argument;
   size_t count = 1;
-  size_t ignored = 0;
-  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count != 1) {
-    return fail(env, "finish takes state");
+  Array<int32_t> state;
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count != 1 ||
+      !read(env, argument, napi_int32_array, STATE_SLOTS, &state)) {
+    return fail(env, "finish takes state, an Int32Array with room enough");
   }
-  void *state = memory_of(env, argument, napi_int32_array, STATE_SLOTS, &ignored);
-  if (state == nullptr) return fail(env, "finish takes an Int32Array with room enough");
   napi_value result;
-  const int insert = postern::finish(static_cast<int32_t *>(state));
+  const int insert = postern::finish(state.at);
   return napi_create_int32(env, insert, &result) == napi_ok ? result : nullptr;
 }
 
@@ -81,15 +88,14 @@ bool define(napi_env env, napi_value exports, const char *name, napi_callback ca
 
 }  // namespace
 
-// Once for every thread that loads it; what is static here is written alike by all of them.
+// Once for every thread that loads it.
 NAPI_MODULE_INIT() {
-  chosen_scan = postern::choose_scan(&chosen_name);
   napi_value version;
   napi_value instructions;
   if (!define(env, exports, "scan", scan) || !define(env, exports, "finish", finish) ||
       napi_create_int32(env, postern::INTERFACE_VERSION, &version) != napi_ok ||
       napi_set_named_property(env, exports, "version", version) != napi_ok ||
-      napi_create_string_utf8(env, chosen_name, NAPI_AUTO_LENGTH, &instructions) != napi_ok ||
+      napi_create_string_utf8(env, chosen.name, NAPI_AUTO_LENGTH, &instructions) != napi_ok ||
       napi_set_named_property(env, exports, "instructions", instructions) != napi_ok) {
     return nullptr;
   }

@@ -2,10 +2,10 @@
 // scanner_core.cpp for each instruction set, with
 //   SCAN_NAMESPACE   the namespace it goes to
 //   SCAN_TARGET      the attribute that lets the compiler use the instructions
-//   SCAN_BLOCK       a struct with `static Masks load(const uint8_t *)`, or void for none (the scalar scanner)
+//   SCAN_BLOCK       a struct with `static Masks load(const uint8_t *)`, or not defined (the scalar scanner)
 //
-// The phases are those of src/scanner/twin.ts, and so is the slow path. The fast path takes a whole block where the masks
-// prove that every CR has its LF and every LF its CR, and no dot stands at the start of a line.
+// The phases are those of src/scanner/twin.ts, and so is the slow path, a byte or a run of text at a time. The fast path
+// takes a whole block where the masks prove that every CR has its LF, every LF its CR, and no dot starts a line.
 
 namespace SCAN_NAMESPACE {
 
@@ -47,10 +47,10 @@ struct Scanner {
       if (!folded) state[STATE_HEADER_FIELDS]++;
       match = folded ? -1 : 0;
     }
-    for (; at < end && match != -1; at++) {
+    for (; at < end && match >= 0; at++) {
       const uint8_t byte = bytes[at];
       if (match < 8) {
-        match = byte > 64 && (byte | 32) == RECEIVED[match] ? match + 1 : -1;
+        match = (byte | 32) == RECEIVED[match] ? match + 1 : -1;
       } else if (byte != ' ' && byte != '\t') {
         if (byte == ':') state[STATE_RECEIVED_FIELDS]++;
         match = -1;
@@ -147,6 +147,15 @@ struct Scanner {
   }
 #endif
 
+  // The fast path, where there is one: only behind the header section, whose lines are looked at one by one.
+  SCAN_TARGET inline size_t body(size_t at, int &phase) {
+#ifdef SCAN_BLOCK
+    if (state[STATE_HEADER_BYTES] != 0 && to - at >= 64) return blocks(at, phase);
+#endif
+    static_cast<void>(phase);
+    return at;
+  }
+
   SCAN_TARGET size_t run() {
     const bool data = state[STATE_MODE] == MODE_DATA;
     int phase = state[STATE_PHASE];
@@ -190,20 +199,8 @@ struct Scanner {
           phase = LINE;
           break;
         }
-        default:
-#ifdef SCAN_BLOCK
-          if (state[STATE_HEADER_BYTES] != 0 && to - at >= 64) {
-            const size_t next = blocks(at, phase);
-            if (next != at) {
-              at = next;
-              break;
-            }
-          }
-#endif
-          if (byte == '\r') {
-            phase = CR_HELD;
-            at++;
-          } else if (byte == '\n') {
+        default:  // what the fast path would refuse at once comes first
+          if (byte == '\n') {
             state[STATE_FLAGS] |= FLAG_BARE_LF;
             cut(at, 0, INSERT_CR);
             end_line();
@@ -211,6 +208,11 @@ struct Scanner {
             at++;
           } else if (byte == '.' && phase == START && data) {
             phase = DOT_HELD;
+            at++;
+          } else if (const size_t next = body(at, phase); next != at) {
+            at = next;
+          } else if (byte == '\r') {
+            phase = CR_HELD;
             at++;
           } else {
             at = text(at);

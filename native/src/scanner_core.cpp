@@ -54,7 +54,8 @@ struct Sse2Block {
 #undef SCAN_TARGET
 #undef SCAN_BLOCK
 
-#define AVX2_TARGET __attribute__((target("avx2,bmi,lzcnt")))
+// No lzcnt: where a processor lacks it, it silently means something else, and not every compiler can ask for it.
+#define AVX2_TARGET __attribute__((target("avx2,bmi")))
 
 struct Avx2Block {
   AVX2_TARGET static inline Masks load(const uint8_t *bytes) {
@@ -121,13 +122,7 @@ struct NeonBlock {
 
 }  // namespace
 
-size_t scan_scalar(const uint8_t *bytes, size_t from, size_t to, int32_t *state, int32_t *cuts) {
-  return scalar::scan(bytes, from, to, state, cuts);
-}
-
-const NamedScan *available_scans() {
-  static NamedScan scans[4] = {};
-  if (scans[0].scan != nullptr) return scans;
+int available_scans(NamedScan scans[SCANS_MAX]) {
   int count = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -137,13 +132,13 @@ const NamedScan *available_scans() {
   scans[count++] = {"neon", neon::scan};
 #endif
   scans[count++] = {"scalar", scalar::scan};
-  return scans;
+  return count;
 }
 
-Scan choose_scan(const char **name) {
-  const NamedScan *best = available_scans();
-  *name = best->name;
-  return best->scan;
+NamedScan best_scan() {
+  NamedScan scans[SCANS_MAX];
+  available_scans(scans);
+  return scans[0];
 }
 
 int finish(int32_t *state) {

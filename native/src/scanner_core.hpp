@@ -11,18 +11,17 @@ namespace postern {
 // Reads bytes[from, to); returns the offset after the last byte read. The caller has checked from <= to.
 using Scan = size_t (*)(const uint8_t *bytes, size_t from, size_t to, int32_t *state, int32_t *cuts);
 
-size_t scan_scalar(const uint8_t *bytes, size_t from, size_t to, int32_t *state, int32_t *cuts);
-
-// The fastest that this processor runs, and its name.
-Scan choose_scan(const char **name);
-
-// Every one that this processor runs, for the fuzzer: ends with null.
 struct NamedScan {
   const char *name;
   Scan scan;
 };
-const NamedScan *available_scans();
+constexpr int SCANS_MAX = 3;
 
+// Those that this processor runs, the fastest first; returns how many.
+int available_scans(NamedScan scans[SCANS_MAX]);
+NamedScan best_scan();
+
+// Ends a BDAT message: returns what is still to come, as an INSERT.
 int finish(int32_t *state);
 
 }  // namespace postern
