@@ -163,8 +163,11 @@ export class PosternProcess {
   }
 }
 
+/** Postern's options without their prefix; what Node itself reads as it is. */
 const variables = (environment: Environment): Environment =>
-  Object.fromEntries(Object.entries(environment).map(([name, value]) => [`POSTERN_${name}`, value]));
+  Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [name.startsWith('NODE_') ? name : `POSTERN_${name}`, value]),
+  );
 
 /** Resolves when it accepts connections. */
 export async function startPostern(environment: Environment = {}, spoolDir?: string): Promise<PosternProcess> {
