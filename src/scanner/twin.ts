@@ -12,7 +12,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { Scanner } from './scanner.ts';
-import { CUTS_MAX, FLAGS, INSERT, MODE_DATA, STATE } from './scanner.ts';
+import { CUT_SLOTS, CUTS_MAX, FLAGS, INSERT, MODE_DATA, STATE, STATE_SLOTS } from './scanner.ts';
 
 const START = 0;
 const LINE = 1;
@@ -32,6 +32,8 @@ const RECEIVED = [114, 101, 99, 101, 105, 118, 101, 100];
 const NO_MATCH = -1;
 
 function scan(bytes: Uint8Array, from: number, to: number, state: Int32Array, cuts: Int32Array): number {
+  assert(state.length >= STATE_SLOTS && cuts.length >= CUTS_MAX * CUT_SLOTS, 'state and cuts have room enough');
+  assert(Number.isInteger(from) && Number.isInteger(to), 'offsets are whole numbers');
   assert(from >= 0 && from <= to && to <= bytes.length, 'the range lies in the chunk');
   const data = state[STATE.mode] === MODE_DATA;
   let phase = state[STATE.phase]!;
@@ -103,7 +105,7 @@ function scan(bytes: Uint8Array, from: number, to: number, state: Int32Array, cu
 }
 
 function cut(state: Int32Array, cuts: Int32Array, offset: number, drop: number, insert: number): void {
-  const slot = state[STATE.cuts]!++ * 2;
+  const slot = state[STATE.cuts]!++ * CUT_SLOTS;
   cuts[slot] = offset;
   cuts[slot + 1] = (drop << 8) | insert;
 }
@@ -137,7 +139,7 @@ function readName(bytes: Uint8Array, from: number, to: number, state: Int32Array
   }
   for (let at = from; at < to && match !== NO_MATCH; at++) {
     const byte = bytes[at]!;
-    if (match < RECEIVED.length) match = byte > 64 && (byte | 32) === RECEIVED[match] ? match + 1 : NO_MATCH;
+    if (match < RECEIVED.length) match = (byte | 32) === RECEIVED[match] ? match + 1 : NO_MATCH;
     else if (byte !== SP && byte !== TAB) {
       if (byte === COLON) state[STATE.receivedFields]!++;
       match = NO_MATCH;

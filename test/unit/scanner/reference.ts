@@ -1,11 +1,15 @@
 /** What a scanner must do, written on strings and without a thought for speed: one char per byte. */
 import { FLAGS } from '../../../src/scanner/scanner.ts';
 
+export type Mode = 'data' | 'bdat';
+
 export type Expected = {
   readonly content: string;
   /** What follows the end of data. */
   readonly rest: string;
   readonly flags: number;
+  readonly lineBytes: number;
+  readonly lineBytesMax: number;
   readonly dottedLines: number;
   readonly headerBytes: number;
   readonly headerFields: number;
@@ -13,7 +17,7 @@ export type Expected = {
 };
 
 /** `wire` is everything that came; DATA that is not over yet keeps back what cannot be judged. */
-export function reference(wire: string, mode: 'data' | 'bdat'): Expected {
+export function reference(wire: string, mode: Mode): Expected {
   let content = '';
   let flags = 0;
   let at = 0;
@@ -55,10 +59,13 @@ export function reference(wire: string, mode: 'data' | 'bdat'): Expected {
 
 function linesOf(content: string) {
   const lines = content.split('\r\n');
-  const empty = lines.slice(0, -1).indexOf('');
+  const ended = lines.slice(0, -1);
+  const empty = ended.indexOf('');
   const header = empty === -1 ? lines : lines.slice(0, empty);
   const fields = header.filter((line) => line !== '' && !/^[ \t]/.test(line));
   return {
+    lineBytes: lines.at(-1)!.length,
+    lineBytesMax: Math.max(0, ...ended.map((line) => line.length)),
     dottedLines: lines.filter((line) => line.startsWith('.')).length,
     headerBytes: empty === -1 ? 0 : header.reduce((sum, line) => sum + line.length + 2, 2),
     headerFields: fields.length,
