@@ -1,5 +1,6 @@
 /**
- * Whatever bytes a client sends as content, by DATA or BDAT, in whatever pieces: one message arrives, its bytes are those
+ * Whatever bytes a client sends as content, by DATA or BDAT, in whatever pieces: one message arrives, its bytes are
+ * those
  * that were sent with each bare CR or LF made CRLF, and on the wire no CR or LF stands alone.
  */
 import assert from 'node:assert/strict';
