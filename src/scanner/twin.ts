@@ -31,6 +31,7 @@ const COLON = 58;
 const RECEIVED = [114, 101, 99, 101, 105, 118, 101, 100];
 const NO_MATCH = -1;
 
+// Large: the table of phases above, and in its order.
 function scan(bytes: Uint8Array, from: number, to: number, state: Int32Array, cuts: Int32Array): number {
   assert(state.length >= STATE_SLOTS && cuts.length >= CUTS_MAX * CUT_SLOTS, 'state and cuts have room enough');
   assert(Number.isInteger(from) && Number.isInteger(to), 'offsets are whole numbers');

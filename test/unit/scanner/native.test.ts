@@ -1,4 +1,6 @@
-/** The addon as a guest in this process: how it is loaded and refused, what it refuses, and that threads can share it. */
+/**
+ * The addon as a guest in this process: how it is loaded and refused, what it refuses, and that threads can share it.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
