@@ -91,8 +91,8 @@ export const relaySmall: Scenario = {
     `(b) connections reused for ${MESSAGES_PER_CONNECTION} each, (c) open loop, ${RATE} messages a second`,
   bound:
     'CPU: on two cores the load itself takes one. With a ms of CPU per message for source and sink and b for the ' +
-    'relay, a / (a + b) of the direct ceiling is to be expected; much less would mean that something waits, and CPU time ' +
-    'per message that differs twofold between rounds that the machine is not ours',
+    'relay, a / (a + b) of the direct ceiling is to be expected; much less would mean that something waits, and CPU ' +
+    'time per message that differs twofold between rounds that the machine is not ours',
   checks: 'every message that was answered 250 is at the sink, its CRC-32 as sent',
   run,
 };
