@@ -1,7 +1,6 @@
 // What src/scanner/scanner.ts promises, written once more without a thought for speed, and unlike the scanner: first the
 // content as one string, then everything that is said of it from that string.
 #pragma once
-#include <cstring>
 #include <string>
 
 #include "../src/scanner_core.hpp"

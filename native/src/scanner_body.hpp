@@ -38,13 +38,15 @@ struct Scanner {
     return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
   }
 
+  SCAN_TARGET inline void count_one(int slot) { state[slot] = add(state[slot], 1); }
+
   // In the header section: counts fields, and those named Received.
   SCAN_TARGET void read_name(size_t at, size_t end) {
     static const uint8_t RECEIVED[] = {'r', 'e', 'c', 'e', 'i', 'v', 'e', 'd'};
     int32_t match = state[STATE_MATCH];
     if (state[STATE_LINE_BYTES] == 0) {
       const bool folded = bytes[at] == ' ' || bytes[at] == '\t';
-      if (!folded) state[STATE_HEADER_FIELDS]++;
+      if (!folded) count_one(STATE_HEADER_FIELDS);
       match = folded ? -1 : 0;
     }
     for (; at < end && match >= 0; at++) {
@@ -52,7 +54,7 @@ struct Scanner {
       if (match < 8) {
         match = (byte | 32) == RECEIVED[match] ? match + 1 : -1;
       } else if (byte != ' ' && byte != '\t') {
-        if (byte == ':') state[STATE_RECEIVED_FIELDS]++;
+        if (byte == ':') count_one(STATE_RECEIVED_FIELDS);
         match = -1;
       }
     }
@@ -89,7 +91,7 @@ struct Scanner {
 #endif
     if (seen > 127) state[STATE_FLAGS] |= FLAG_EIGHT_BIT;
     if (nul) state[STATE_FLAGS] |= FLAG_NUL;
-    if (state[STATE_LINE_BYTES] == 0 && bytes[start] == '.') state[STATE_DOTTED_LINES]++;
+    if (state[STATE_LINE_BYTES] == 0 && bytes[start] == '.') count_one(STATE_DOTTED_LINES);
     if (state[STATE_HEADER_BYTES] == 0) read_name(start, at);
     state[STATE_LINE_BYTES] = add(state[STATE_LINE_BYTES], at - start);
     state[STATE_CONTENT_BYTES] = add(state[STATE_CONTENT_BYTES], at - start);

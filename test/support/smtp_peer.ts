@@ -156,7 +156,8 @@ export const traceId = (content: string): string => / id (\S+?)[;\r]/.exec(conte
 
 /** The content below the Received field that Postern put on top. */
 export function withoutTrace(content: string): string {
-  const match = /^Received: from [^\r]*\r\n(?:[ \t][^\r]*\r\n)*/.exec(content);
+  // Its last line is the date: what follows is the client's, even if it begins with a blank.
+  const match = /^Received: from [^\r]*\r\n(?:\t[^\r]*\r\n)*?\t[^\r]* \+0000\r\n/.exec(content);
   if (match === null) throw new Error(`no Received field on top of: ${content.slice(0, 300)}`);
   return content.slice(match[0].length);
 }

@@ -68,6 +68,7 @@ const PENDING: readonly Case[] = [
 const BYTES: readonly Case[] = [
   { name: 'NUL is seen', wire: 'a\0b\r\n', content: 'a\0b\r\n', flags: NUL },
   { name: 'high bytes are seen', wire: 'a\x80\xff\r\n', content: 'a\x80\xff\r\n', flags: EIGHT_BIT },
+  { name: 'the least of the high bytes', wire: '\x80\r\n', content: '\x80\r\n', flags: EIGHT_BIT },
   { name: 'other controls are not', wire: '\x01\t\x7f\r\n', content: '\x01\t\x7f\r\n', flags: 0 },
   { name: 'what follows the end is not seen', wire: '.\r\n\0\xff', content: '', rest: '\0\xff', flags: END },
   {
@@ -212,6 +213,13 @@ const BLOCKS: readonly Case[] = [
     content: `${HEADER}${'a\r\nbb\r\nccc\r\n'.repeat(9)}`,
     flags: 0,
     lineBytesMax: 4,
+  },
+  {
+    name: 'the longest line lies within a block',
+    wire: `${HEADER}${'x'.repeat(20)}\r\n${'x'.repeat(25)}\r\n${X63}`,
+    content: `${HEADER}${'x'.repeat(20)}\r\n${'x'.repeat(25)}\r\n${X63}`,
+    flags: 0,
+    lineBytesMax: 25,
   },
   {
     name: 'NUL and high bytes within a block',
