@@ -40,7 +40,8 @@ export class Outbound implements SiteOwner {
   readonly #connections = new Set<DeliveryConnection>();
   readonly #tick: NodeJS.Timeout;
   #draining = false;
-  #drained: (() => void) | null = null;
+  #drained: Promise<void> | null = null;
+  #noConnection: () => void = () => {};
 
   constructor(relay: Relay, router: Router, counts: SiteCounts, rules: Outbound['rules']) {
     this.relay = relay;
@@ -81,14 +82,15 @@ export class Outbound implements SiteOwner {
   }
 
   /** Finishes the transactions under way and starts no other. What is not delivered stays in the journal. */
-  async drain(): Promise<void> {
-    this.#draining = true;
-    clearInterval(this.#tick);
-    for (const site of this.#sites.values()) site.closeIdle();
-    if (this.#connections.size === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#drained = resolve;
+  drain(): Promise<void> {
+    this.#drained ??= new Promise((resolve) => {
+      this.#noConnection = resolve;
+      this.#draining = true;
+      clearInterval(this.#tick);
+      for (const site of this.#sites.values()) site.closeIdle();
+      if (this.#connections.size === 0) resolve();
     });
+    return this.#drained;
   }
 
   /** When the time for draining is over. */
@@ -165,7 +167,7 @@ export class Outbound implements SiteOwner {
 
   connectionClosed(connection: DeliveryConnection): void {
     this.#connections.delete(connection);
-    if (this.#draining && this.#connections.size === 0) this.#drained?.();
+    if (this.#draining && this.#connections.size === 0) this.#noConnection();
   }
 
   get draining(): boolean {

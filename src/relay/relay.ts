@@ -126,12 +126,16 @@ export class Relay {
     if (this.sessions.size === 0) this.#noSession?.();
   }
 
-  /** A failed sync is final (architecture §3.5): no transaction begins any more, and the gate is told. */
+  /**
+   * A failed sync is final (architecture §3.5): no transaction begins any more, and the gate is told. Deliveries under
+   * way finish, but none begins: their marks could not be kept, and a restart would deliver all of them again.
+   */
   broken(detail: string): void {
     if (this.#broken) return;
     this.#broken = true;
     this.logger.log('spool-broken', { detail });
     this.#tools.onBroken(detail);
+    void this.outbound.drain();
   }
 
   /** Why no transaction may begin now, or null. */

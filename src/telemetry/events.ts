@@ -23,10 +23,7 @@ export const EVENTS = {
   // Shards.
   'shard-ready': ['info', 'its journal is replayed, and it takes connections'],
   'shard-died': ['error', 'its sessions are closed; it is run again after a wait'],
-  'shard-broken': [
-    'error',
-    'its journal failed; it takes no mail until Postern is started anew, and goes on delivering',
-  ],
+  'shard-broken': ['error', 'its journal failed; it takes and delivers no mail until Postern is started anew'],
   scanner: ['info', 'the scanner in use, and why'],
 
   // Sessions.

@@ -51,14 +51,16 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
     onSessionClosed: () => {},
     onBroken: (detail) => broken.push(detail),
   });
-  relay.outbound = { enqueue: (message: Stored) => queued.push(message) } as unknown as Outbound;
+  const drained: string[] = [];
+  const outbound = { enqueue: (message: Stored) => queued.push(message), drain: async () => drained.push('drained') };
+  relay.outbound = outbound as unknown as Outbound;
   const accept = (wire: string, transaction = TRANSACTION) => {
     const arrival = new Arrival(twin, spool.begin(), 'data', loaded.config.messageBytesMax);
     arrival.feed(Buffer.from(wire), 0, wire.length);
     assert.equal(arrival.ended, true);
     return acceptMessage(relay, ORIGIN, transaction, arrival);
   };
-  return { relay, spool, queued, broken, accept };
+  return { relay, spool, queued, broken, drained, accept };
 }
 
 test('an accepted message is in the spool, queued, and carries our Received field on top', async () => {
@@ -103,11 +105,12 @@ test('a full disk is 452, leaves nothing behind, and heals', async () => {
 });
 
 test('a broken journal is told to the gate once, and no transaction begins any more', async () => {
-  const { relay, spool, broken, accept } = setUp();
+  const { relay, spool, broken, drained, accept } = setUp();
   spool.failWith = 'broken';
   assert.deepEqual(await accept('x\r\n.\r\n'), { tag: 'refused', reply: 'shardBroken' });
   await accept('x\r\n.\r\n');
   assert.equal(broken.length, 1);
+  assert.deepEqual(drained, ['drained'], 'no delivery begins whose mark could not be kept');
   assert.equal(relay.unavailable(), 'shardBroken');
 });
 
