@@ -32,6 +32,9 @@ import type { Site } from './site.ts';
 export interface Carrier {
   readonly relay: Relay;
   readonly draining: boolean;
+  /** The same parcel, with a hold of its own on the message. */
+  again(parcel: Parcel): Parcel;
+  /** Ends the parcel's hold. */
   settle(parcel: Parcel, site: string, outcomes: readonly client.Outcome[], peer: Peer, startMs: number): void;
 }
 
@@ -294,7 +297,9 @@ export class DeliveryConnection implements OpeningHandler {
       reused: this.#messages > 0,
       contentAtHand: parcel.message.content !== null,
     });
-    if (parcel.recipients.length > most) this.#site.pushAgain({ ...parcel, recipients: parcel.recipients.slice(most) });
+    if (parcel.recipients.length > most) {
+      this.#site.pushAgain({ ...this.#carrier.again(parcel), recipients: parcel.recipients.slice(most) });
+    }
     if (begun.tag === 'impossible') {
       const outcomes = recipients.map(() => begun.outcome);
       this.#carrier.settle(part, this.#site.key, outcomes, this.#peer(), startMs);
@@ -360,8 +365,9 @@ export class DeliveryConnection implements OpeningHandler {
     const counted = tooOften
       ? outcomes.map((each) => (each.tag === 'again' ? { ...each, tag: 'deferred' as const } : each))
       : outcomes;
+    const rest = again.length > 0 && !tooOften ? this.#carrier.again(parcel) : null;
     this.#carrier.settle(parcel, this.#site.key, counted, this.#peer(), startMs);
-    if (again.length > 0 && !tooOften) this.#site.pushAgain({ ...parcel, recipients: again, again: parcel.again + 1 });
+    if (rest !== null) this.#site.pushAgain({ ...rest, recipients: again, again: parcel.again + 1 });
   }
 
   #peer(): Peer {

@@ -8,10 +8,11 @@
  * A recipient is final only when the journal says so; until then a crash leads to another attempt, never to a loss
  * (architecture §3.6).
  */
+import { assert } from '../base/assert.ts';
 import { monotonicMs, wallMs } from '../base/clock.ts';
 import { randomFraction } from '../base/random.ts';
 import type { Failure, Outcome } from '../smtp/client.ts';
-import type { Change, Spool, Stored } from '../spool/spool.ts';
+import type { Change, Row, Spool, Stored } from '../spool/spool.ts';
 import { SpoolFailure } from '../spool/spool.ts';
 import type { FailedRecipient } from './bounce.ts';
 import { writeBounce } from './bounce.ts';
@@ -53,18 +54,39 @@ export class Outbound implements SiteOwner {
     this.#tick.unref();
   }
 
-  /** A message that has just become durable, or one that recovery found. */
+  /** A message that has just become durable; its holder's hold goes to its parcel. */
   enqueue(message: Stored): void {
+    const recipients = message.envelope.recipients.map((_, at) => at);
+    for (const at of recipients) this.#spool.index.claim(message.row, at);
+    this.#dispatch({ message, recipients, again: 0 });
+  }
+
+  /** A message at rest: what is due is sent, the rest scheduled. What somebody delivers already, or holds, is let be. */
+  look(row: Row): void {
+    const { index } = this.#spool;
     const nowMs = wallMs();
     const due: number[] = [];
-    const later = new Map<number, number[]>();
-    message.states.forEach((state, at) => {
-      if (state.tag !== 'waiting') return;
-      if (state.nextMs <= nowMs) due.push(at);
-      else later.set(state.nextMs, [...(later.get(state.nextMs) ?? []), at]);
-    });
-    for (const [dueMs, recipients] of later) this.#scheduler.add({ message, recipients, again: 0 }, dueMs);
-    if (due.length > 0) this.#dispatch({ message, recipients: due, again: 0 });
+    const later = new Set<number>();
+    for (let at = 0; at < index.recipients(row); at++) {
+      const dueMs = index.dueMs(row, at);
+      if (dueMs === null || index.claimed(row, at)) continue;
+      if (dueMs <= nowMs) due.push(at);
+      else if (dueMs !== Number.POSITIVE_INFINITY) later.add(dueMs);
+    }
+    for (const dueMs of later) this.#scheduler.add(row, dueMs);
+    if (due.length === 0) return;
+    for (const at of due) index.claim(row, at);
+    this.#wake(row, due);
+  }
+
+  async #wake(row: Row, recipients: readonly number[]): Promise<void> {
+    try {
+      this.#dispatch({ message: await this.#spool.wake(row), recipients, again: 0 });
+    } catch (error) {
+      this.#notRecorded(error);
+      for (const at of recipients) this.#spool.index.unclaim(row, at);
+      this.#scheduler.add(row, wallMs() + UNREADABLE_AGAIN_MS);
+    }
   }
 
   get scheduled(): number {
@@ -99,7 +121,7 @@ export class Outbound implements SiteOwner {
   }
 
   #onTick(): void {
-    for (const parcel of this.#scheduler.due(wallMs())) this.#dispatch(parcel);
+    for (const row of this.#scheduler.due(wallMs())) if (this.#spool.index.has(row)) this.look(row);
     for (const site of this.#sites.values()) {
       if (site.disposable) this.#sites.delete(site.key);
       else if (site.readySize > 0) site.pump();
@@ -133,7 +155,8 @@ export class Outbound implements SiteOwner {
       if (group === undefined) bySite.set(key, { hop, recipients: [recipient] });
       else group.recipients.push(recipient);
     });
-    for (const { hop, recipients } of bySite.values()) this.#send({ ...parcel, recipients }, hop);
+    for (const { hop, recipients } of bySite.values()) this.#send({ ...this.again(parcel), recipients }, hop);
+    this.#spool.rest(parcel.message);
   }
 
   #hopOf(message: Stored, recipient: number): NextHop | NoHop | Promise<NextHop | NoHop> {
@@ -154,6 +177,13 @@ export class Outbound implements SiteOwner {
     }
     site.hop = hop;
     site.push(parcel);
+  }
+
+  /** The same parcel, with a hold of its own. */
+  again(parcel: Parcel): Parcel {
+    const message = this.#spool.wake(parcel.message.row);
+    assert(!(message instanceof Promise), 'a parcel holds its message awake');
+    return { ...parcel, message };
   }
 
   unreachable(parcel: Parcel, site: Site, failure: Failure): void {
@@ -193,10 +223,11 @@ export class Outbound implements SiteOwner {
     const nowMs = wallMs();
     const changes: Change[] = [];
     const failed: FailedRecipient[] = [];
-    const waiting = new Map<number, number[]>();
+    const waiting = new Set<number>();
     parcel.recipients.forEach((recipient, at) => {
       const outcome = outcomes[at]!;
-      const before = message.states[recipient]!;
+      const before = message.state(recipient);
+      if (before.tag !== 'waiting') this.#spool.index.unclaim(message.row, recipient); // lost meanwhile
       if (outcome.tag === 'again' || before.tag !== 'waiting') return;
       if (outcome.tag === 'delivered') {
         changes.push({ recipient, state: { tag: 'delivered' } });
@@ -213,20 +244,24 @@ export class Outbound implements SiteOwner {
         failed.push({ recipient, outcome, expired: outcome.tag === 'deferred', host: peer.host });
       } else {
         const detail = describe(outcome);
-        changes.push({ recipient, state: { tag: 'waiting', attempts, nextMs, detail } });
-        waiting.set(nextMs, [...(waiting.get(nextMs) ?? []), recipient]);
+        const { warned } = before;
+        changes.push({ recipient, state: { tag: 'waiting', attempts, nextMs, site, detail, warned } });
+        waiting.add(nextMs);
       }
     });
     this.relay.logAttempt(message, site, parcel.recipients, outcomes, peer, monotonicMs() - startMs);
-    if (changes.length > 0) this.#record(message, changes);
+    if (changes.length > 0) this.#record(message.row, changes);
+    for (const { recipient, state } of changes) {
+      if (state.tag === 'waiting') this.#spool.index.unclaim(message.row, recipient);
+    }
+    for (const dueMs of waiting) this.#scheduler.add(message.row, dueMs);
     if (failed.length > 0) this.#bounce(message, failed);
-    for (const [dueMs, recipients] of waiting) this.#scheduler.add({ message, recipients, again: 0 }, dueMs);
-    if (waiting.size > 0) this.#spool.release(message);
+    else this.#spool.rest(message);
   }
 
-  async #record(message: Stored, changes: readonly Change[]): Promise<void> {
+  async #record(row: Row, changes: readonly Change[]): Promise<void> {
     try {
-      await this.#spool.mark(message, changes);
+      await this.#spool.mark(row, changes);
     } catch (error) {
       this.#notRecorded(error);
     }
@@ -239,13 +274,16 @@ export class Outbound implements SiteOwner {
       const bounce = await writeBounce(this.relay, message, failed);
       if (bounce !== null) this.enqueue(bounce);
       await this.#spool.mark(
-        message,
+        message.row,
         recipients.map((recipient) => ({ recipient, state: { tag: 'failed' } })),
       );
     } catch (error) {
       this.#notRecorded(error);
       // No room for the bounce: the failure is not recorded, so the recipient is tried, and bounced, later.
-      this.#scheduler.add({ message, recipients, again: 0 }, wallMs() + BOUNCE_AGAIN_MS);
+      for (const at of recipients) this.#spool.index.unclaim(message.row, at);
+      this.#scheduler.add(message.row, wallMs() + BOUNCE_AGAIN_MS);
+    } finally {
+      this.#spool.rest(message);
     }
   }
 
@@ -257,6 +295,7 @@ export class Outbound implements SiteOwner {
 }
 
 const BOUNCE_AGAIN_MS = 60_000;
+const UNREADABLE_AGAIN_MS = 60_000;
 
 const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);
 

@@ -1,12 +1,12 @@
 /**
- * The scheduled queue: parcels that wait for their time, one timer wheel for all of a shard (facts.md: a wheel per
- * queue was too costly for peers).
+ * The scheduled queue: rows that are to be looked at when their time has come, one timer wheel for all of a shard
+ * (facts.md: a wheel per queue was too costly for peers).
  *
- *   slot = due time in whole TICK_MS   { 7063: [parcel, …], 7067: [parcel], … }   tick ──► due ones, in order of time
+ *   slot = due time in whole TICK_MS   { 7063: [row, …], 7067: [row], … }   tick ──► due ones, in order of time
  */
-import type { Stored } from '../spool/spool.ts';
+import type { Row, Stored } from '../spool/spool.ts';
 
-/** A message and those of its recipients (indices into its envelope) that travel together. */
+/** A message, held awake, and those of its recipients (indices into its envelope) that travel together. */
 export type Parcel = {
   readonly message: Stored;
   readonly recipients: readonly number[];
@@ -18,7 +18,7 @@ export type Parcel = {
 export const TICK_MS = 250;
 
 export class Scheduler {
-  readonly #slots = new Map<number, Parcel[]>();
+  readonly #slots = new Map<number, Row[]>();
   #slotNext: number;
   #size = 0;
 
@@ -26,35 +26,35 @@ export class Scheduler {
     this.#slotNext = Math.floor(nowMs / TICK_MS);
   }
 
-  /** Parcels waiting. */
+  /** Looks to come. */
   get size(): number {
     return this.#size;
   }
 
-  add(parcel: Parcel, dueMs: number): void {
+  add(row: Row, dueMs: number): void {
     const slot = Math.max(Math.ceil(dueMs / TICK_MS), this.#slotNext);
-    const parcels = this.#slots.get(slot);
-    if (parcels === undefined) this.#slots.set(slot, [parcel]);
-    else parcels.push(parcel);
+    const rows = this.#slots.get(slot);
+    if (rows === undefined) this.#slots.set(slot, [row]);
+    else rows.push(row);
     this.#size++;
   }
 
   /** Takes out what is due. A clock that jumps forward makes much due at once; one that jumps back only delays. */
-  due(nowMs: number): Parcel[] {
+  due(nowMs: number): Row[] {
     const last = Math.floor(nowMs / TICK_MS);
     if (last < this.#slotNext) return [];
     const jump = last - this.#slotNext > this.#slots.size;
     const slots = jump
       ? [...this.#slots.keys()].filter((slot) => slot <= last).sort((a, b) => a - b)
       : this.#range(last);
-    const parcels: Parcel[] = [];
+    const rows: Row[] = [];
     for (const slot of slots) {
-      for (const parcel of this.#slots.get(slot) ?? []) parcels.push(parcel);
+      for (const row of this.#slots.get(slot) ?? []) rows.push(row);
       this.#slots.delete(slot);
     }
     this.#slotNext = last + 1;
-    this.#size -= parcels.length;
-    return parcels;
+    this.#size -= rows.length;
+    return rows;
   }
 
   #range(last: number): number[] {

@@ -74,7 +74,14 @@ export class Shard {
   status(): ShardStatus {
     const { sessions, spool, outbound } = this.#relay;
     const { ready, scheduled, connections: connectionsOut } = outbound;
-    return { sessions: sessions.size, messages: spool.live.size, ready, scheduled, connectionsOut, spool: spool.stats };
+    return {
+      sessions: sessions.size,
+      messages: spool.index.messages,
+      ready,
+      scheduled,
+      connectionsOut,
+      spool: spool.stats,
+    };
   }
 
   /** Open transactions and deliveries finish within `msMax`; what is left then is cut, and nothing accepted is lost. */
@@ -119,7 +126,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   if (context.tls !== null) relay.useTls(contexts(context.tls, context.ticketSecret));
   const counts = new SiteCounts(context.siteCounts, shard);
   relay.outbound = new Outbound(relay, routerOf(relay), counts, siteRules(config));
-  for (const message of spool.live) relay.outbound.enqueue(message);
+  for (const row of spool.index.rows()) relay.outbound.look(row);
   return new Shard(relay, context);
 }
 

@@ -9,6 +9,7 @@
  * connections at once in 16,384 slots this is rare, and then costs one of them some concurrency, nothing else.
  */
 import { assert } from '../base/assert.ts';
+import { hashOf } from '../base/hash.ts';
 
 const SLOTS = 16_384; // 64 KiB a shard
 
@@ -31,11 +32,8 @@ export class SiteCounts {
     assert(shard < this.#shards, 'every shard has a row');
   }
 
-  /** FNV-1a, 32 bits. */
   slotOf(key: string): number {
-    let hash = 0x811c9dc5;
-    for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
-    return (hash >>> 0) % SLOTS;
+    return hashOf(key) % SLOTS;
   }
 
   /**

@@ -7,16 +7,21 @@
  * next start has, the copies already made and the originals meet in the same place, where equal message ids are one
  * message. The second is the moment from which only the copies count.
  */
+import { assert } from '../base/assert.ts';
+import { hashOf } from '../base/hash.ts';
+import { unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
+import type { Copy } from './entries.ts';
 import type { ContentFile } from './message.ts';
-import { Message } from './message.ts';
-import { readInline } from './reading.ts';
-import { recover, withContent } from './recovery.ts';
-import type { SpoolOptions } from './spool.ts';
+import { readRecord } from './reading.ts';
+import { checkContent, recover } from './recovery.ts';
+import type { Rows } from './rows.ts';
+import type { Segment } from './segment.ts';
+import type { Row, SpoolOptions } from './spool.ts';
 import { SpoolFailure } from './spool.ts';
 import type { JournalSpool } from './store.ts';
 import type { Survey } from './survey.ts';
-import { ADOPTING, CONTENT, closeSurvey, REMOVED, survey, unusable } from './survey.ts';
+import { ADOPTING, CONTENT, closeSurvey, DAMAGED, REMOVED, survey, unusable } from './survey.ts';
 
 const SHARD_PATTERN = /^shard-(\d{2,3})$/;
 
@@ -49,15 +54,18 @@ export async function claim(disk: Disk, options: SpoolOptions, folder: string): 
 /** Copies the live messages of a claimed folder, and of those that it had claimed itself, then removes it. */
 export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, options: SpoolOptions): Promise<void> {
   const { folder } = surveyed;
-  const { messages, chain, unused } = await recover(surveyed, options.report);
-  const whole = await withContent(disk, folder, messages, options.report);
-  const known = new Set<string>();
-  for (const { envelope } of spool.live) known.add(envelope.id);
+  const { index, chain, unused } = await recover(surveyed, options.report);
+  await checkContent(disk, folder, index, options.report);
+  const known = new KnownIds(spool);
   let copied = 0;
+  let whole = [...chain, ...unused].every(({ damaged }) => !damaged);
   try {
-    for (const message of whole) {
-      if (known.has(message.envelope.id)) continue;
-      await copy(spool, disk, folder, message);
+    for (const row of index.rows()) {
+      const copy = await readCopy(chain, index, row, options);
+      if (copy === null) whole = false;
+      if (copy === null || (await known.has(copy.envelope.id))) continue;
+      const states = copy.envelope.recipients.map((_, at) => index.state(row, at));
+      await spool.adopt({ ...copy, file: await linked(spool, disk, folder, copy.file) }, states);
       copied++;
     }
     for (const nested of surveyed.adopting) await adopt(spool, disk, nested, options);
@@ -70,23 +78,74 @@ export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, o
   } finally {
     for (const segment of [...chain, ...unused]) await segment.close().catch(() => {});
   }
-  const removed = folder.replace(/adopting-([^/]*)$/, `${REMOVED}$1`);
-  await disk.rename(folder, removed);
-  await disk.syncFolder(folder.slice(0, folder.lastIndexOf('/')));
-  await removeAdopted(disk, removed);
+  await leave(disk, folder, whole);
   options.report('spool-adopted', { folder, messages: copied });
 }
 
-async function copy(spool: JournalSpool, disk: Disk, folder: string, message: Message): Promise<void> {
-  const { envelope, states } = message;
-  const content = message.file === null ? await readInline(message) : null;
-  let file: ContentFile | null = null;
-  if (message.file !== null) {
-    file = { ...message.file, name: spool.nextContentName() };
-    await disk.link(`${folder}/${CONTENT}/${message.file.name}`, `${spool.contentFolder}/${file.name}`);
-    await disk.syncFolder(spool.contentFolder);
+/** Null for a message that cannot be read: reported, and its folder is kept. */
+async function readCopy(
+  chain: readonly Segment[],
+  index: Rows,
+  row: Row,
+  { report }: SpoolOptions,
+): Promise<Copy | null> {
+  const place = index.place(row);
+  const segment = chain.find(({ generation }) => generation === place.generation);
+  assert(segment !== undefined, 'a record is in a segment of the chain');
+  try {
+    const { meta, content } = await readRecord(segment, place);
+    const { envelope, file } = unpackMessage(meta);
+    return { envelope, file, content: file === null ? content : null };
+  } catch (error) {
+    report('spool-lost', { key: index.key(row), domain: index.domain(row, 0), detail: String(error) });
+    return null;
   }
-  await spool.append(new Message(envelope, [...states], message.contentCrc, file), content);
+}
+
+/** Large content under a name of this spool's. */
+async function linked(
+  spool: JournalSpool,
+  disk: Disk,
+  folder: string,
+  file: ContentFile | null,
+): Promise<ContentFile | null> {
+  if (file === null) return null;
+  const name = spool.nextContentName();
+  await disk.link(`${folder}/${CONTENT}/${file.name}`, `${spool.contentFolder}/${name}`);
+  await disk.syncFolder(spool.contentFolder);
+  return { ...file, name };
+}
+
+/** Which messages an interrupted adoption has copied already. The index has hashes of ids; equal ones are looked at. */
+class KnownIds {
+  readonly #spool: JournalSpool;
+  readonly #rows = new Map<number, Row[]>();
+
+  constructor(spool: JournalSpool) {
+    this.#spool = spool;
+    for (const row of spool.index.rows()) {
+      const hash = spool.index.idHash(row);
+      this.#rows.set(hash, [...(this.#rows.get(hash) ?? []), row]);
+    }
+  }
+
+  async has(id: string): Promise<boolean> {
+    for (const row of this.#rows.get(hashOf(id)) ?? []) {
+      const message = await this.#spool.wake(row);
+      this.#spool.rest(message);
+      if (message.envelope.id === id) return true;
+    }
+    return false;
+  }
+}
+
+/** A folder with damage in it is kept under another name, for whoever can read more of it. */
+async function leave(disk: Disk, folder: string, whole: boolean): Promise<void> {
+  const parent = folder.slice(0, folder.lastIndexOf('/'));
+  const left = folder.replace(/adopting-([^/]*)$/, `${whole ? REMOVED : DAMAGED}$1`);
+  await disk.rename(folder, left);
+  await disk.syncFolder(parent);
+  if (whole) await removeAdopted(disk, left);
 }
 
 /** Everything in it has been copied, or was not wanted. */

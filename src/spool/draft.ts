@@ -3,19 +3,17 @@
  *
  *   memory ──more than contentInlineBytesMax──► file        both ──commit──► committed   both ──discard──► discarded
  */
-import { crc32 } from 'node:zlib';
 import { assert } from '../base/assert.ts';
 import type { ContentWriter } from './content_writer.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile } from './message.ts';
-import { Message } from './message.ts';
 import type { Draft, Envelope, Stored } from './spool.ts';
 import { SpoolFailure } from './spool.ts';
 
 export interface DraftHost {
   startContent(): ContentWriter;
-  /** Appends a new message. `content` is null where it is in a file. */
-  commit(message: Message): Promise<Stored>;
+  /** Appends a new message. `content`, a part of a buffer of `heldBytes`, is null where it is in a file. */
+  commit(envelope: Envelope, content: Buffer | null, heldBytes: number, file: ContentFile | null): Promise<Stored>;
   /** Content could not be written for good; the spool takes no more. */
   contentBroken(failure: SpoolFailure): void;
   /** The record was not written: its content is unwanted. */
@@ -70,12 +68,9 @@ export class SpoolDraft implements Draft {
     assert(envelope.content.bytes === this.bytes, 'the envelope tells the size of the content');
     this.#state = { tag: 'committed' };
     if (state.tag === 'file') return this.#commitFile(envelope, state.writer);
-    const content = this.#buffer.subarray(0, this.bytes);
-    const message = new Message(envelope, null, crc32(content), null);
-    message.content = content;
-    message.heldBytes = this.#buffer.length;
+    const buffer = this.#buffer;
     this.#buffer = NO_BYTES;
-    return this.#host.commit(message);
+    return this.#host.commit(envelope, buffer.subarray(0, this.bytes), buffer.length, null);
   }
 
   discard(): void {
@@ -95,7 +90,7 @@ export class SpoolDraft implements Draft {
       throw error;
     }
     try {
-      return await this.#host.commit(new Message(envelope, null, 0, file));
+      return await this.#host.commit(envelope, null, 0, file);
     } catch (error) {
       this.#host.dropContent(file);
       throw error;

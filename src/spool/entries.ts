@@ -1,78 +1,77 @@
 /** The records that the spool appends, and what follows when each is durable. */
+import { crc32 } from 'node:zlib';
+import { packMarks, packMessage } from './bodies.ts';
 import { Entry } from './journal.ts';
-import type { ContentFile, Message, Place } from './message.ts';
-import { packMarks, packMessage } from './message.ts';
+import type { ContentFile, Place } from './message.ts';
 import { KIND } from './record.ts';
+import type { Rows } from './rows.ts';
 import type { Segment } from './segment.ts';
-import type { SpoolFailure, Stored } from './spool.ts';
+import type { Change, Envelope, RecipientState, Row, SpoolFailure } from './spool.ts';
 
 export interface EntryHost {
-  /** A new message is durable. */
-  stored(message: Message, place: Place): void;
+  readonly index: Rows;
   /** A copy of a message is durable. */
-  copied(message: Message, place: Place): void;
+  copied(row: Row, place: Place): void;
   /** The last recipient's final state is durable. */
-  finished(message: Message): void;
-  /** Marks of this message failed: its next ones tell all states. */
-  readonly owed: Set<Message>;
-  release(message: Message): void;
-  dropContent(file: ContentFile): void;
+  finished(row: Row): void;
+  /** Marks of these messages failed: their next ones tell all states. */
+  readonly owed: Set<Row>;
 }
+
+/** A message as it is read or accepted; `content` is null where it is in a file. */
+export type Copy = {
+  readonly envelope: Envelope;
+  readonly content: Buffer | null;
+  readonly file: ContentFile | null;
+};
 
 abstract class MessageEntry extends Entry {
   readonly kind = KIND.message;
   override readonly content: Buffer | null;
   override readonly contentCrc: number;
-  readonly message: Message;
-  readonly host: EntryHost;
+  readonly copy: Copy;
 
-  /** `content` is null where it is in a file. */
-  constructor(host: EntryHost, message: Message, content: Buffer | null) {
+  constructor(copy: Copy) {
     super();
-    this.host = host;
-    this.message = message;
-    this.content = content;
-    this.contentCrc = message.contentCrc;
+    this.copy = copy;
+    this.content = copy.content;
+    this.contentCrc = copy.content === null ? 0 : crc32(copy.content);
   }
 
-  pack(): Buffer {
-    return packMessage(this.message);
-  }
-
-  place(segment: Segment): Place {
-    return { segment, frameBytes: this.frameBytes, contentAt: this.contentAt };
+  place({ generation }: Segment): Place {
+    return { generation, at: this.at, frameBytes: this.frameBytes };
   }
 }
 
 /** A message that comes to this journal for the first time: accepted, or adopted. */
 export class CommitEntry extends MessageEntry {
   readonly urgent = false;
-  readonly #resolve: (stored: Stored) => void;
+  readonly #states: readonly RecipientState[] | null;
+  readonly #stored: (key: number, place: Place) => void;
   readonly #reject: (failure: SpoolFailure) => void;
 
   constructor(
-    host: EntryHost,
-    message: Message,
-    content: Buffer | null,
-    resolve: (stored: Stored) => void,
+    copy: Copy,
+    states: readonly RecipientState[] | null,
+    stored: (key: number, place: Place) => void,
     reject: (failure: SpoolFailure) => void,
   ) {
-    super(host, message, content);
-    this.#resolve = resolve;
+    super(copy);
+    this.#states = states;
+    this.#stored = stored;
     this.#reject = reject;
   }
 
-  override placed(): void {
-    this.message.key = this.sequence;
+  pack(): Buffer {
+    const { envelope, file } = this.copy;
+    return packMessage({ key: 0, envelope, states: this.#states, file });
   }
 
   durable(segment: Segment): void {
-    this.host.stored(this.message, this.place(segment));
-    this.#resolve(this.message);
+    this.#stored(this.sequence, this.place(segment));
   }
 
   failed(failure: SpoolFailure): void {
-    this.host.release(this.message);
     this.#reject(failure);
   }
 }
@@ -80,9 +79,32 @@ export class CommitEntry extends MessageEntry {
 /** A live message again, with its states as they are. If this fails the older record still stands. */
 export class CopyEntry extends MessageEntry {
   readonly urgent = true;
+  readonly #host: EntryHost;
+  readonly #row: Row;
+  readonly #key: number;
+
+  constructor(host: EntryHost, row: Row, copy: Copy) {
+    super(copy);
+    this.#host = host;
+    this.#row = row;
+    this.#key = host.index.key(row);
+  }
+
+  /** Where the message is gone meanwhile all recipients are final, and recovery drops it at once. */
+  pack(): Buffer {
+    const { envelope, file } = this.copy;
+    const { index } = this.#host;
+    const gone = index.key(this.#row) !== this.#key;
+    const states = gone
+      ? envelope.recipients.map((): RecipientState => ({ tag: 'delivered' }))
+      : index.fresh(this.#row)
+        ? null
+        : envelope.recipients.map((_, at) => index.state(this.#row, at));
+    return packMessage({ key: this.#key, envelope, states, file });
+  }
 
   durable(segment: Segment): void {
-    this.host.copied(this.message, this.place(segment));
+    if (this.#host.index.key(this.#row) === this.#key) this.#host.copied(this.#row, this.place(segment));
   }
 
   failed(): void {}
@@ -93,7 +115,8 @@ export class MarkEntry extends Entry {
   readonly kind = KIND.marks;
   readonly urgent = true;
   readonly #host: EntryHost;
-  readonly #message: Message;
+  readonly #row: Row;
+  readonly #key: number;
   readonly #recipients: readonly number[] | null;
   /** With this record, and all before it, every recipient is final. */
   readonly #last: boolean;
@@ -103,35 +126,50 @@ export class MarkEntry extends Entry {
 
   constructor(
     host: EntryHost,
-    message: Message,
+    row: Row,
     recipients: readonly number[] | null,
     resolve: () => void,
     reject: (failure: SpoolFailure) => void,
   ) {
     super();
     this.#host = host;
-    this.#message = message;
+    this.#row = row;
+    this.#key = host.index.key(row);
     this.#recipients = recipients;
-    this.#last = message.waiting === 0;
+    this.#last = host.index.final(row);
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
   /** States as they are now, not as they were: so a mark that was held back never undoes a later copy. */
   pack(): Buffer {
-    this.#tellsAll = this.#recipients === null || this.#host.owed.has(this.#message);
-    const recipients = this.#tellsAll ? this.#message.states.keys() : this.#recipients!;
-    return packMarks(this.#message, recipients);
+    const changes: Change[] = [];
+    if (!this.#gone) {
+      const { index, owed } = this.#host;
+      this.#tellsAll = this.#recipients === null || owed.has(this.#row);
+      const recipients = this.#tellsAll ? count(index.recipients(this.#row)) : this.#recipients!;
+      for (const recipient of recipients) changes.push({ recipient, state: index.state(this.#row, recipient) });
+    }
+    return packMarks({ key: this.#key, changes });
   }
 
   durable(): void {
-    if (this.#tellsAll) this.#host.owed.delete(this.#message);
-    if (this.#last) this.#host.finished(this.#message);
+    if (!this.#gone) {
+      if (this.#tellsAll) this.#host.owed.delete(this.#row);
+      if (this.#last) this.#host.finished(this.#row);
+    }
     this.#resolve();
   }
 
   failed(failure: SpoolFailure): void {
-    this.#host.owed.add(this.#message);
+    if (!this.#gone) this.#host.owed.add(this.#row);
     this.#reject(failure);
   }
+
+  /** An earlier mark had the last word, and the row may be another message's. */
+  get #gone(): boolean {
+    return this.#host.index.key(this.#row) !== this.#key;
+  }
 }
+
+const count = (to: number): number[] => Array.from({ length: to }, (_, at) => at);

@@ -13,7 +13,7 @@ import { codeOf, systemDisk } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import { BLOCK_BYTES } from './record.ts';
 import type { Recovered } from './recovery.ts';
-import { recover, withContent } from './recovery.ts';
+import { checkContent, recover } from './recovery.ts';
 import type { Spool, SpoolOptions } from './spool.ts';
 import { JournalSpool } from './store.ts';
 import type { Survey } from './survey.ts';
@@ -35,9 +35,10 @@ export async function openSpool(options: SpoolOptions, disk: Disk = systemDisk):
   const recovered = await recover(surveyed, options.report);
   // First of all: on a full disk its space may be what the next segment needs.
   for (const name of surveyed.unfinished) await disk.unlink(`${folder}/${name}`);
-  const own = await withContent(disk, folder, recovered.messages, options.report);
+  await checkContent(disk, folder, recovered.index, options.report);
   const spool = await JournalSpool.start(options, disk, {
     folder,
+    index: recovered.index,
     segmentBytes: segmentBytesOf(options),
     chain: recovered.chain,
     unused: recovered.unused,
@@ -46,7 +47,7 @@ export async function openSpool(options: SpoolOptions, disk: Disk = systemDisk):
     durable: recovered.durable,
   });
   try {
-    for (const message of own) spool.restore(message);
+    spool.restore();
     await writeUncertain(spool, recovered);
     await spool.retirement.leaveDamaged();
     for (const adopting of surveyed.adopting) await adopt(spool, disk, adopting, options);
@@ -97,9 +98,9 @@ async function makeFolders(disk: Disk, directory: string, folder: string): Promi
  * records stand alone.
  */
 async function writeUncertain(spool: JournalSpool, { uncertain }: Recovered): Promise<void> {
-  for (const message of uncertain) {
-    if (message.waiting === 0) spool.markAgain(message);
-    else await spool.copyForward(message);
+  for (const row of uncertain) {
+    if (spool.index.final(row)) spool.markAgain(row);
+    else await spool.copyForward(row);
   }
   await spool.idle();
 }
@@ -108,7 +109,7 @@ async function writeUncertain(spool: JournalSpool, { uncertain }: Recovered): Pr
 async function tidy(spool: JournalSpool, disk: Disk, surveyed: Survey, options: SpoolOptions): Promise<void> {
   const { folder } = surveyed;
   const wanted = new Set<string>();
-  for (const { file } of [...spool.live, ...spool.owed]) if (file !== null) wanted.add(file.name);
+  for (const [, file] of spool.index.files()) wanted.add(file.name);
   for (const name of await disk.list(spool.contentFolder)) {
     if (wanted.has(name)) continue;
     if (/^\d{8,10}-[0-9a-z]+$/.test(name)) await disk.unlink(`${spool.contentFolder}/${name}`);
@@ -119,6 +120,6 @@ async function tidy(spool: JournalSpool, disk: Disk, surveyed: Survey, options: 
 }
 
 function reportRecovery({ shard, report }: SpoolOptions, { chain }: Recovered, spool: Spool): void {
-  if (chain.length === 0 && spool.live.size === 0) return;
-  report('spool-recovered', { shard, messages: spool.live.size, segments: chain.length });
+  if (chain.length === 0 && spool.index.messages === 0) return;
+  report('spool-recovered', { shard, messages: spool.index.messages, segments: chain.length });
 }

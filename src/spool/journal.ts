@@ -13,14 +13,7 @@
 import { codeOf, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { SegmentLife } from './record.ts';
-import {
-  alignBlock,
-  BLOCK_BYTES,
-  encodeRecord,
-  encodeSegmentHeader,
-  FRAME_HEADER_BYTES,
-  frameBytesOf,
-} from './record.ts';
+import { alignBlock, BLOCK_BYTES, encodeRecord, encodeSegmentHeader, frameBytesOf } from './record.ts';
 import type { Segment, SegmentSupply } from './segment.ts';
 import { SpoolFailure } from './spool.ts';
 
@@ -42,12 +35,6 @@ export abstract class Entry {
   placed(): void {}
   abstract durable(segment: Segment): void;
   abstract failed(failure: SpoolFailure): void;
-
-  /** Offset of the content in the segment. */
-  get contentAt(): number {
-    return this.at + FRAME_HEADER_BYTES + this.metaBytes;
-  }
-  metaBytes = 0;
 }
 
 class Batch {
@@ -199,7 +186,6 @@ export class Journal {
     const sequence = this.#sequence++;
     entry.sequence = sequence;
     entry.at = batch.end;
-    entry.metaBytes = meta.length;
     entry.frameBytes = bytes;
     entry.placed();
     const { kind, contentCrc } = entry;

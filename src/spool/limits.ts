@@ -45,6 +45,11 @@ export const SPOOL_LIMITS = {
   fullRetryMs: 1000,
   /** Bytes of copies forward in the journal's hands at once: between them new mail has its turn. */
   copyBytesMax: 1 << 20,
+  /**
+   * Answers of servers that are kept by their words, some 200 bytes each: 13 MB. Beyond, only code and status of new
+   * ones.
+   */
+  detailTextsMax: 65_536,
   /** Segments are read in windows of this size in recovery; a larger record widens its window. */
   windowBytes: 1 << 20,
 } as const;

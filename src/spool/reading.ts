@@ -1,47 +1,42 @@
-/** Content of a stored message, from wherever it is, checked before the last of it is handed out. */
+/** A stored message, from wherever it is: its record, and large content, checked before the last of it is handed out. */
 import { crc32 } from 'node:zlib';
 import type { Disk } from './disk.ts';
 import { codeOf, readFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
-import type { ContentFile, Message, Place } from './message.ts';
+import type { ContentFile, Place } from './message.ts';
+import { decodeFrame, FRAME_HEADER_BYTES, peekRecord } from './record.ts';
+import type { Segment } from './segment.ts';
 import { SpoolFailure } from './spool.ts';
 
-const unreadable = (message: Message, why: string, cause?: unknown): SpoolFailure =>
-  new SpoolFailure('broken', `content of ${message.envelope.id} cannot be read: ${why}`, { cause });
+const unreadable = (what: string, why: string, cause?: unknown): SpoolFailure =>
+  new SpoolFailure('unreadable', `${what} cannot be read: ${why}`, { cause });
 
-/** The content of a record, at most contentInlineBytesMax. Throws SpoolFailure. */
-export async function readInline(message: Message): Promise<Buffer> {
-  for (;;) {
-    const { content, place } = message;
-    if (content !== null) return content;
-    if (place === null) throw unreadable(message, 'it is gone');
-    let fault: unknown;
-    try {
-      const bytes = await readPlace(place, message.envelope.content.bytes);
-      if (bytes !== null && crc32(bytes) === message.contentCrc) return bytes;
-      fault = 'checksum';
-    } catch (error) {
-      fault = error;
-    }
-    // Copied forward meanwhile, and its old segment is in use again: read where it is now.
-    if (message.place !== place) continue;
-    throw unreadable(message, fault === 'checksum' ? fault : codeOf(fault), fault);
+/** A record as it is in the journal; both are views of one buffer. */
+export type RecordRead = { readonly meta: Buffer; readonly content: Buffer };
+
+/** Throws SpoolFailure where the record is not there, whole. */
+export async function readRecord(segment: Segment, { at, frameBytes }: Place): Promise<RecordRead> {
+  const what = `record ${segment.generation}/${at}`;
+  const bytes = Buffer.allocUnsafeSlow(frameBytes);
+  let read: number;
+  try {
+    read = await segment.reading((file) => readFully(file, bytes, 0, frameBytes, at));
+  } catch (error) {
+    throw unreadable(what, codeOf(error), error);
   }
-}
-
-async function readPlace(place: Place, contentBytes: number): Promise<Buffer | null> {
-  const bytes = Buffer.allocUnsafeSlow(contentBytes);
-  const read = await place.segment.reading((file) => readFully(file, bytes, 0, contentBytes, place.contentAt));
-  return read === contentBytes ? bytes : null;
+  if (read < frameBytes) throw unreadable(what, `${read} bytes of ${frameBytes}`);
+  const frame = peekRecord(bytes, 0, segment) === 0 ? null : decodeFrame(bytes, 0);
+  if (frame === null) throw unreadable(what, 'checksum');
+  const contentAt = FRAME_HEADER_BYTES + frame.metaBytes;
+  return {
+    meta: bytes.subarray(FRAME_HEADER_BYTES, contentAt),
+    content: bytes.subarray(contentAt, contentAt + frame.contentBytes),
+  };
 }
 
 /** Chunks of at most readBytesMax; the last one only after the checksum of all held. Throws SpoolFailure. */
-export async function* readFile(
-  disk: Disk,
-  folder: string,
-  message: Message,
-  content: ContentFile,
-): AsyncGenerator<Buffer> {
+export async function* readFile(disk: Disk, folder: string, content: ContentFile): AsyncGenerator<Buffer> {
+  const what = `content file ${content.name}`;
   try {
     const file = await disk.open(`${folder}/${content.name}`, 'read');
     try {
@@ -49,16 +44,16 @@ export async function* readFile(
       for (let at = 0; at < content.bytes; ) {
         const chunk = Buffer.allocUnsafeSlow(Math.min(SPOOL_LIMITS.readBytesMax, content.bytes - at));
         const read = await readFully(file, chunk, 0, chunk.length, at);
-        if (read < chunk.length) throw unreadable(message, `${at + read} bytes of ${content.bytes}`);
+        if (read < chunk.length) throw unreadable(what, `${at + read} bytes of ${content.bytes}`);
         crc = crc32(chunk, crc);
         at += chunk.length;
-        if (at === content.bytes && crc !== content.crc) throw unreadable(message, 'checksum');
+        if (at === content.bytes && crc !== content.crc) throw unreadable(what, 'checksum');
         yield chunk;
       }
     } finally {
       await file.close();
     }
   } catch (error) {
-    throw error instanceof SpoolFailure ? error : unreadable(message, codeOf(error), error);
+    throw error instanceof SpoolFailure ? error : unreadable(what, codeOf(error), error);
   }
 }

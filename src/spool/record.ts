@@ -24,7 +24,7 @@
  */
 import { crc32 } from 'node:zlib';
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 /** Batches start on such a boundary: a write never shares a page or a 4 KiB physical sector with synced records. */
 export const BLOCK_BYTES = 4096;
 export const SEGMENT_HEADER_BYTES = 48;

@@ -1,27 +1,29 @@
 /**
- * From a surveyed folder to what was in its journal: live messages with the states of their recipients. Reads only.
+ * From a surveyed folder to what was in its journal: rows of live messages with the states of their recipients. Reads
+ * only.
  *
  *   segments by generation ─scan─► message: new, or the newest copy of one ─► marks applied in order ─► live
  *
  * A message whose record is beyond what is known to be on disk (the last batch before a crash, which may or may not
  * have been synced) is `uncertain`: the caller writes it again before anything relies on it.
  */
+import { unpackMarks, unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
-import { Message, unpackMarks, unpackMessage } from './message.ts';
 import type { SegmentHeader } from './record.ts';
-import { FRAME_HEADER_BYTES, frameBytesOf, KIND } from './record.ts';
+import { frameBytesOf, KIND } from './record.ts';
+import { Rows } from './rows.ts';
 import type { Found, Gap, ScanResult } from './scan.ts';
 import { scanSegment, Window } from './scan.ts';
 import { Segment } from './segment.ts';
-import type { SpoolOptions } from './spool.ts';
+import type { Row, SpoolOptions } from './spool.ts';
 import type { Survey, SurveyedSegment } from './survey.ts';
 import { CONTENT } from './survey.ts';
 
 export type Recovered = {
-  /** In order of acceptance. */
-  readonly messages: readonly Message[];
+  /** Live messages, and those whose end is uncertain: these have no place. */
+  readonly index: Rows;
   /** Live or final, with their last change uncertain. */
-  readonly uncertain: readonly Message[];
+  readonly uncertain: ReadonlySet<Row>;
   /** With records, oldest first; open. */
   readonly chain: readonly Segment[];
   /** Without records: recyclable or, where damaged, to be moved aside; open. */
@@ -41,15 +43,16 @@ export async function recover(surveyed: Survey, report: Report): Promise<Recover
 type Started = { readonly surveyed: SurveyedSegment; readonly header: SegmentHeader; readonly headless: boolean };
 
 const NOTHING = { generation: 0, salt: 0 };
+const NOWHERE = { generation: 0, at: 0, frameBytes: 0 };
 
 class Recovery {
   readonly #surveyed: Survey;
   readonly #report: Report;
-  readonly #messages = new Map<number, Message>();
-  /** Sequence of the last record that changed the message. */
-  readonly #touched = new Map<Message, number>();
-  /** Final since the last record that was known to be durable. */
-  #finished: Message[] = [];
+  readonly #index = new Rows();
+  /** Live ones by the key that marks and copies name. */
+  readonly #byKey = new Map<number, Row>();
+  /** Rows by the sequence of records that may not be on disk: those of one batch, or little more. */
+  readonly #recent = new Map<number, Row>();
   #lastSequence = 0;
   #durable = 0;
 
@@ -74,20 +77,9 @@ class Recovery {
     for (const name of [...damaged, ...unfinished]) generationMax = Math.max(generationMax, Number.parseInt(name, 10));
     const chain: Segment[] = [];
     for (const [at, one] of started.entries()) chain.push(await this.#replay(one, started[at + 1]?.header ?? null));
-    const messages = [...this.#messages.values()].sort(
-      (one, other) => one.envelope.acceptedMs - other.envelope.acceptedMs || one.key - other.key,
-    );
-    const uncertain = messages.filter((message) => this.#touched.get(message)! > this.#durable);
-    uncertain.push(...this.#finished);
-    return {
-      messages,
-      uncertain,
-      chain,
-      unused,
-      lastSequence: this.#lastSequence,
-      durable: this.#durable,
-      generationMax,
-    };
+    const uncertain = new Set(this.#recent.values());
+    const [lastSequence, durable] = [this.#lastSequence, this.#durable];
+    return { index: this.#index, uncertain, chain, unused, lastSequence, durable, generationMax };
   }
 
   #unusedSegment({ generation, file, bytes, header }: SurveyedSegment): Segment {
@@ -164,81 +156,71 @@ class Recovery {
     return `${this.#surveyed.folder}/${surveyed?.name ?? generation}`;
   }
 
-  #apply(segment: Segment, { frame, at, meta }: Found): void {
+  #apply({ generation }: Segment, { frame, at, meta }: Found): void {
     this.#advanceDurable(frame.durable);
     const { sequence } = frame;
     if (frame.kind === KIND.marks) return this.#mark(sequence, meta);
     if (frame.kind !== KIND.message) throw new TypeError(`kind ${frame.kind}`);
-    const body = unpackMessage(meta);
-    const message = new Message(body.envelope, body.states, frame.contentCrc, body.file);
-    message.key = body.key === 0 ? sequence : body.key;
-    const before = this.#messages.get(message.key);
-    if (before !== undefined) this.#forget(before);
-    if (message.waiting === 0) return;
+    const { key: copied, envelope, states, file } = unpackMessage(meta);
+    const key = copied === 0 ? sequence : copied;
+    let row = this.#byKey.get(key);
+    if (row === undefined) {
+      row = this.#index.add(key, envelope, states, file);
+      this.#byKey.set(key, row);
+    } else if (states !== null) this.#index.restate(row, states);
     const frameBytes = frameBytesOf(frame.metaBytes, frame.contentBytes);
-    message.place = { segment, frameBytes, contentAt: at + FRAME_HEADER_BYTES + frame.metaBytes };
-    segment.live.add(message);
-    segment.liveBytes += frameBytes;
-    this.#messages.set(message.key, message);
-    this.#touched.set(message, sequence);
+    this.#index.setPlace(row, { generation, at, frameBytes });
+    this.#touched(sequence, key, row);
   }
 
   #mark(sequence: number, meta: Buffer): void {
     const { key, changes } = unpackMarks(meta);
-    const message = this.#messages.get(key);
-    if (message === undefined) return; // final already, or lost with a damaged record
-    message.apply(changes);
-    this.#touched.set(message, sequence);
-    if (message.waiting > 0) return;
-    this.#forget(message);
-    this.#finished.push(message);
+    const row = this.#byKey.get(key);
+    if (row === undefined) return; // final already, or lost with a damaged record
+    this.#index.apply(row, changes);
+    this.#touched(sequence, key, row);
   }
 
-  #forget(message: Message): void {
-    const { place } = message;
-    if (place !== null) {
-      place.segment.live.delete(message);
-      place.segment.liveBytes -= place.frameBytes;
+  #touched(sequence: number, key: number, row: Row): void {
+    const final = this.#index.final(row);
+    if (final) {
+      this.#byKey.delete(key);
+      this.#index.setPlace(row, NOWHERE);
     }
-    message.place = null;
-    this.#messages.delete(message.key);
+    if (sequence > this.#durable) this.#recent.set(sequence, row);
+    else if (final) this.#index.end(row);
   }
 
   /** Records of a batch carry the same `durable`, that of the batch before: what was final until then is past. */
   #advanceDurable(durable: number): void {
     if (durable <= this.#durable) return;
     this.#durable = durable;
-    this.#finished = this.#finished.filter((message) => this.#touched.get(message)! > durable);
+    const ended = new Set<Row>();
+    for (const [sequence, row] of this.#recent) {
+      if (sequence > durable) continue;
+      this.#recent.delete(sequence);
+      if (this.#index.final(row)) ended.add(row);
+    }
+    for (const row of this.#recent.values()) ended.delete(row);
+    for (const row of ended) this.#index.end(row);
   }
 }
 
 /**
- * Messages whose large content is there. One without it is lost, and cannot be delivered or bounced: an error to
+ * Looks for the large contents of messages. One without it is lost, and cannot be delivered or bounced: an error to
  * report.
  */
-export async function withContent(
-  disk: Disk,
-  folder: string,
-  messages: readonly Message[],
-  report: Report,
-): Promise<Message[]> {
-  const whole: Message[] = [];
-  for (const message of messages) {
-    const { file, place } = message;
-    const entry = file === null ? null : await disk.stat(`${folder}/${CONTENT}/${file.name}`);
-    if (file === null || (entry !== null && entry.bytes >= file.bytes)) {
-      whole.push(message);
-      continue;
-    }
-    report('spool-corrupt', {
+export async function checkContent(disk: Disk, folder: string, index: Rows, report: Report): Promise<void> {
+  for (const [row, file] of [...index.files()]) {
+    const entry = await disk.stat(`${folder}/${CONTENT}/${file.name}`);
+    if (index.final(row) || (entry !== null && entry.bytes >= file.bytes)) continue;
+    report('spool-lost', {
       folder,
-      id: message.envelope.id,
+      key: index.key(row),
+      domain: index.domain(row, 0),
+      recipients: index.recipients(row),
       detail: `content file ${file.name} is missing or short`,
     });
-    if (place === null) continue;
-    place.segment.live.delete(message);
-    place.segment.liveBytes -= place.frameBytes;
-    message.place = null;
+    index.end(row);
   }
-  return whole;
 }

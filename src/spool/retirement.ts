@@ -9,9 +9,12 @@
  * Bound: files of segments are at most twice the live bytes plus two segments (what is copied is at most what was
  * appended since, so each byte is written about twice at worst).
  */
+import { assert } from '../base/assert.ts';
 import { SPOOL_LIMITS } from './limits.ts';
-import type { Message, Place } from './message.ts';
+import type { Place } from './message.ts';
+import type { Rows } from './rows.ts';
 import type { Segment } from './segment.ts';
+import type { Row } from './spool.ts';
 
 export interface RetirementHost {
   /** Older segments than this one are not written to any more; null while there is none at all. */
@@ -23,16 +26,18 @@ export interface RetirementHost {
   readonly full: boolean;
   /** Bytes that copies can still have without another segment. */
   readonly roomBytes: number;
+  readonly index: Rows;
   retire(segment: Segment): Promise<void>;
   /** Appends the message anew and returns the bytes that takes; 0 if it is not wanted any more. */
-  copyForward(message: Message): Promise<number>;
+  copyForward(row: Row): Promise<number>;
   /** What was appended is durable, or failed. */
   idle(): Promise<void>;
 }
 
 export class Retirement {
   /** In order of age, the one being written last. */
-  readonly chain: Segment[];
+  readonly #chain: Segment[];
+  readonly #byGeneration = new Map<number, Segment>();
   /** Frames of live messages. */
   liveBytes = 0;
   readonly #host: RetirementHost;
@@ -41,43 +46,67 @@ export class Retirement {
 
   constructor(host: RetirementHost, chain: readonly Segment[]) {
     this.#host = host;
-    this.chain = [...chain];
-    for (const segment of chain) this.liveBytes += segment.liveBytes;
+    this.#chain = [...chain];
+    for (const segment of chain) this.#byGeneration.set(segment.generation, segment);
+  }
+
+  /** The journal goes on in this one. */
+  roll(segment: Segment): void {
+    this.#chain.push(segment);
+    this.#byGeneration.set(segment.generation, segment);
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#chain;
+  }
+
+  /** Where the message's newest durable record is; null: it has none any more. */
+  segmentOf(row: Row): Segment | null {
+    return this.#byGeneration.get(this.#host.index.place(row).generation) ?? null;
   }
 
   /** The message's newest durable record is there now. */
-  settle(message: Message, place: Place): void {
-    this.#unsettle(message);
-    message.place = place;
-    place.segment.live.add(message);
-    place.segment.liveBytes += place.frameBytes;
-    this.liveBytes += place.frameBytes;
+  settle(row: Row, place: Place): void {
+    this.#leave(row);
+    this.#host.index.setPlace(row, place);
+    this.restore(row);
   }
 
-  /** The message is final, durably. */
-  drop(message: Message): void {
-    this.#unsettle(message);
-    message.place = null;
+  /** Counts a message whose place the index has. */
+  restore(row: Row): void {
+    const segment = this.segmentOf(row);
+    assert(segment !== null, 'a record is in a segment of the chain');
+    const { frameBytes } = this.#host.index.place(row);
+    segment.live++;
+    segment.liveBytes += frameBytes;
+    this.liveBytes += frameBytes;
   }
 
-  #unsettle(message: Message): void {
-    const { place } = message;
-    if (place === null) return;
-    place.segment.live.delete(message);
-    place.segment.liveBytes -= place.frameBytes;
-    this.liveBytes -= place.frameBytes;
+  /** The message is gone: final durably, or lost. */
+  drop(row: Row): void {
+    this.#leave(row);
+    this.#host.index.setPlace(row, NOWHERE);
+  }
+
+  #leave(row: Row): void {
+    const segment = this.segmentOf(row);
+    if (segment === null) return;
+    const { frameBytes } = this.#host.index.place(row);
+    segment.live--;
+    segment.liveBytes -= frameBytes;
+    this.liveBytes -= frameBytes;
   }
 
   get diskBytes(): number {
     let bytes = this.#host.spareBytes;
-    for (const segment of this.chain) bytes += segment.bytes;
+    for (const segment of this.#chain) bytes += segment.bytes;
     return bytes;
   }
 
   /** Called after every batch: cheap where there is nothing to do. */
   sweep(): void {
-    while (this.#oldestIsSealed() && this.chain[0]!.live.size === 0 && !this.#host.broken) {
-      this.#host.retire(this.chain.shift()!);
+    while (this.#oldestIsSealed() && this.#chain[0]!.live === 0 && !this.#host.broken) {
+      this.#retireOldest();
     }
     if (this.#copying === null && this.#overBound()) {
       this.#copying = this.#copyWhileOverBound().finally(() => {
@@ -88,10 +117,10 @@ export class Retirement {
 
   /** Empties every segment up to the newest damaged one, so that what is left of them can be moved aside. */
   async leaveDamaged(): Promise<void> {
-    for (let last = this.chain.findLastIndex((segment) => segment.damaged); last >= 0; last--) {
-      await this.#copyOut(this.chain[0]!);
-      if (this.#host.broken || this.chain[0]!.live.size > 0) return;
-      await this.#host.retire(this.chain.shift()!);
+    for (let last = this.#chain.findLastIndex((segment) => segment.damaged); last >= 0; last--) {
+      await this.#copyOut(this.#chain[0]!);
+      if (this.#host.broken || this.#chain[0]!.live > 0) return;
+      await this.#retireOldest();
     }
   }
 
@@ -101,7 +130,7 @@ export class Retirement {
   }
 
   #oldestIsSealed(): boolean {
-    const oldest = this.chain[0];
+    const oldest = this.#chain[0];
     const { written } = this.#host;
     return oldest !== undefined && (written === null || oldest.generation < written.generation);
   }
@@ -111,27 +140,36 @@ export class Retirement {
     if (this.#stopped || broken || !this.#oldestIsSealed()) return false;
     if (this.diskBytes <= 2 * (this.liveBytes + segmentBytes)) return false;
     // On a full disk copying frees space only if it can finish in the room there is, and leaves some for marks.
-    return !full || this.chain[0]!.liveBytes * 2 < roomBytes;
+    return !full || this.#chain[0]!.liveBytes * 2 < roomBytes;
   }
 
   async #copyWhileOverBound(): Promise<void> {
     while (this.#overBound()) {
-      const oldest = this.chain[0]!;
+      const oldest = this.#chain[0]!;
       await this.#copyOut(oldest);
       this.sweep();
-      if (this.chain[0] === oldest) return; // something stays: the next batch brings us here again
+      if (this.#chain[0] === oldest) return; // something stays: the next batch brings us here again
     }
   }
 
   async #copyOut(segment: Segment): Promise<void> {
     let bytes = 0;
-    for (const message of [...segment.live]) {
+    // Which these are is nowhere else: a set a segment would cost each message 40 bytes.
+    for (const row of this.#host.index.rowsIn(segment.generation)) {
       if (this.#host.broken || this.#stopped) return;
-      bytes += await this.#host.copyForward(message);
+      bytes += await this.#host.copyForward(row);
       if (bytes < SPOOL_LIMITS.copyBytesMax) continue;
       bytes = 0;
       await this.#host.idle();
     }
     await this.#host.idle();
   }
+
+  #retireOldest(): Promise<void> {
+    const oldest = this.#chain.shift()!;
+    this.#byGeneration.delete(oldest.generation);
+    return this.#host.retire(oldest);
+  }
 }
+
+const NOWHERE: Place = { generation: 0, at: 0, frameBytes: 0 };

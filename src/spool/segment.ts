@@ -10,7 +10,6 @@ import { randomBelow } from '../base/random.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { isShortage, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
-import type { Message } from './message.ts';
 
 export const SEGMENT_PATTERN = /^(\d{8,10})\.seg$/;
 const segmentName = (generation: number): string => `${String(generation).padStart(8, '0')}.seg`;
@@ -21,8 +20,8 @@ export class Segment {
   salt: number;
   readonly file: DiskFile;
   readonly bytes: number;
-  /** Messages whose newest durable record is here. */
-  readonly live = new Set<Message>();
+  /** Messages whose newest durable record is here, and the bytes of these. */
+  live = 0;
   liveBytes = 0;
   /** Part of it is unreadable: it is moved aside, not reused. */
   damaged = false;

@@ -9,13 +9,13 @@
 import type { ContentFacts, Envelope } from '../message/envelope.ts';
 
 /**
- * Why the spool did not take a message. `full` is temporary (452 4.3.1); `broken` lasts until the shard is run anew
- * (421).
+ * Why the spool did not take a message, or did not give one back. `full` is temporary (452 4.3.1); `broken` lasts until
+ * the shard is run anew (421); `unreadable` is one message's matter: the disk has lost it, or a part of it.
  */
 export class SpoolFailure extends Error {
   override readonly name = 'SpoolFailure';
-  readonly reason: 'full' | 'broken';
-  constructor(reason: 'full' | 'broken', message: string, options?: ErrorOptions) {
+  readonly reason: 'full' | 'broken' | 'unreadable';
+  constructor(reason: SpoolFailure['reason'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.reason = reason;
   }
@@ -41,39 +41,99 @@ export interface Draft {
   discard(): void;
 }
 
-/** The state of one recipient. Terminal states: delivered, failed (a DSN was queued, or none was wanted), expired. */
+/** The state of one recipient. Final states: delivered, failed (a DSN was queued, or none was wanted). */
 export type RecipientState =
-  | { readonly tag: 'waiting'; readonly attempts: number; readonly nextMs: number; readonly detail: string }
+  | {
+      readonly tag: 'waiting';
+      readonly attempts: number;
+      /** Milliseconds since 1970, 0: at once; Infinity: held until somebody releases it. */
+      readonly nextMs: number;
+      /** Of the last attempt: where it went, and what was said there. */
+      readonly site: string;
+      readonly detail: string;
+      /** The sender has had a delay warning. */
+      readonly warned: boolean;
+    }
   | { readonly tag: 'delivered' | 'failed' };
 
 export type Change = { readonly recipient: number; readonly state: RecipientState };
 
-/** A message that is in the journal. */
+/** Names a live message in this shard while it is live; afterwards another may have it. */
+export type Row = number;
+
+/** A message that somebody holds awake: its row is known all the time, the rest only now. */
 export interface Stored {
+  readonly row: Row;
+  /** Names it in the journal; rises with the order of acceptance, and is never used again. */
+  readonly key: number;
   readonly envelope: Envelope;
-  /** One state per envelope.recipients, by index. Changed by `Spool.mark` only. */
-  readonly states: readonly RecipientState[];
-  /** The content while it is still in memory, else null. Cleared by `release`. */
+  /** The content where it is in memory. */
   readonly content: Buffer | null;
+  /** Changed by `Spool.mark` only. */
+  state(recipient: number): RecipientState;
+}
+
+/** What is known of live messages at rest, in memory. Each call is O(1), but those that say otherwise. */
+export interface Index {
+  /** Messages with a recipient that is not final, and such recipients. */
+  readonly messages: number;
+  readonly recipientsWaiting: number;
+  /** O(rows that ever were). */
+  rows(): Iterable<Row>;
+  has(row: Row): boolean;
+  /** 0 for a row that is nobody's. */
+  key(row: Row): number;
+  /** Milliseconds since 1970, to the second. */
+  acceptedMs(row: Row): number;
+  contentBytes(row: Row): number;
+  /** How many the message has, final ones included. */
+  recipients(row: Row): number;
+  /** `hashOf` the id, the sender's address, a recipient's address. */
+  idHash(row: Row): number;
+  senderHash(row: Row): number;
+  addressHash(row: Row, recipient: number): number;
+  /** Of the address; and a number that is the same for equal domains while a message has one. */
+  domain(row: Row, recipient: number): string;
+  domainId(row: Row, recipient: number): number;
+  /** `site` of its state, '' for a final one. */
+  site(row: Row, recipient: number): string;
+  state(row: Row, recipient: number): RecipientState;
+  /** `nextMs` of its state, without making one; null: final. */
+  dueMs(row: Row, recipient: number): number | null;
+  /**
+   * A mark in memory by whoever is about to deliver it: nobody else does, and its row is nobody else's as long as it
+   * stands. It ends with `unclaim`, or with a `mark` that makes the recipient final. A claimed one may become final by
+   * itself (`dueMs` null) where the disk has lost the message: then it is unclaimed and forgotten.
+   */
+  claimed(row: Row, recipient: number): boolean;
+  claim(row: Row, recipient: number): void;
+  unclaim(row: Row, recipient: number): void;
 }
 
 export interface Spool {
   /** `bytesExpected` is the client's SIZE (RFC 1870) or 0: a hint for the first buffer, nothing more. */
   begin(bytesExpected: number): Draft;
+  readonly index: Index;
   /**
-   * Whole content, in order, in chunks of at most 256 KiB, from memory or disk. Throws SpoolFailure if it cannot be
+   * The message awake, at once where it is in memory. Calls are counted: each is ended by one `rest` or `keep`. A
+   * message that was just committed is held once, by whoever committed it. Rejects with SpoolFailure where it cannot be
    * read.
    */
-  read(message: Stored): AsyncIterable<Buffer>;
-  /** Lets go of the content in memory, if the message keeps it on disk. */
-  release(message: Stored): void;
+  wake(row: Row): Stored | Promise<Stored>;
+  /** The last one lets go of envelope and content. */
+  rest(message: Stored): void;
+  /** Like `rest`, but it stays in memory for its first attempt as long as there is room. */
+  keep(message: Stored): void;
   /**
-   * Records what became of recipients; `message.states` shows it at once. Resolves when durable. When the last
-   * recipient is final the message is gone. Rejects with SpoolFailure; in-memory state stays changed.
+   * Whole content of an awake message, in order, in chunks of at most 256 KiB, from memory or disk. Throws SpoolFailure
+   * if it cannot be read.
    */
-  mark(message: Stored, changes: readonly Change[]): Promise<void>;
-  /** Messages with a recipient still waiting, in order of acceptance. */
-  readonly live: ReadonlySet<Stored>;
+  read(message: Stored): AsyncIterable<Buffer>;
+  /**
+   * Records what became of recipients; the index shows it at once, and the message may rest. Resolves when durable.
+   * When the last recipient is final the message is gone. Rejects with SpoolFailure; what the index shows stays.
+   */
+  mark(row: Row, changes: readonly Change[]): Promise<void>;
   readonly stats: SpoolStats;
   /** Waits for what was begun, syncs, and closes. No call may follow. */
   close(): Promise<void>;
@@ -85,7 +145,7 @@ export type SpoolStats = {
   readonly records: number;
   readonly segments: number;
   readonly bytesOnDisk: number;
-  /** Content held in memory, bytes. */
+  /** Messages held in memory, bytes. */
   readonly bytesInMemory: number;
   readonly broken: boolean;
 };
@@ -97,7 +157,7 @@ export type SpoolOptions = {
   /** Shards in this process: folders of shards that no longer exist are adopted by shard (number modulo workers). */
   readonly workers: number;
   readonly segmentBytes: number;
-  /** Content in memory over all messages, bytes; beyond it content is let go of after the commit. */
+  /** Messages awake in memory, bytes; beyond it they rest after the commit. */
   readonly memoryBytesMax: number;
   /** Something worth a log line happened in recovery or later: `event` is stable, `fields` are plain. */
   readonly report: (event: SpoolEvent, fields: Readonly<Record<string, string | number>>) => void;
@@ -107,6 +167,7 @@ export type SpoolEvent =
   | 'spool-recovered'
   | 'spool-torn-tail'
   | 'spool-corrupt'
+  | 'spool-lost'
   | 'spool-adopted'
   | 'spool-stray'
   | 'spool-full'

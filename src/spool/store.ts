@@ -1,26 +1,34 @@
 /**
- * The spool of one shard: drafts become records, records become live messages, marks end them. What is on disk is the
- * journal's and the segments' business (journal.ts, retirement.ts); here are messages, memory and content files.
+ * The spool of one shard: drafts become records, records become rows, marks end them. What is on disk is the journal's
+ * and the segments' business (journal.ts, retirement.ts), what is in memory that of rows.ts and awake.ts; here they
+ * meet.
  */
 import { assert } from '../base/assert.ts';
+import { Awake } from './awake.ts';
+import { unpackMessage } from './bodies.ts';
 import { ChunkPool, ContentWriter } from './content_writer.ts';
 import type { Disk } from './disk.ts';
 import { codeOf } from './disk.ts';
 import type { DraftHost } from './draft.ts';
 import { SpoolDraft } from './draft.ts';
-import type { EntryHost } from './entries.ts';
+import type { Copy, EntryHost } from './entries.ts';
 import { CommitEntry, CopyEntry, MarkEntry } from './entries.ts';
 import { Journal } from './journal.ts';
-import type { ContentFile, Message, Place } from './message.ts';
-import { readFile, readInline } from './reading.ts';
+import type { ContentFile, Place } from './message.ts';
+import { Message } from './message.ts';
+import { readFile, readRecord } from './reading.ts';
 import type { RetirementHost } from './retirement.ts';
 import { Retirement } from './retirement.ts';
+import type { Rows } from './rows.ts';
 import type { Segment } from './segment.ts';
 import { SegmentSupply } from './segment.ts';
-import type { Change, Draft, Spool, SpoolFailure, SpoolOptions, SpoolStats, Stored } from './spool.ts';
+import type { Change, Draft, Envelope, RecipientState, Row, Spool, SpoolOptions, SpoolStats, Stored } from './spool.ts';
+import { SpoolFailure } from './spool.ts';
 
 export type StoreStart = {
   readonly folder: string;
+  /** Live messages, and those whose last mark is owed. */
+  readonly index: Rows;
   readonly segmentBytes: number;
   /** Segments that hold records, oldest first. */
   readonly chain: readonly Segment[];
@@ -32,18 +40,18 @@ export type StoreStart = {
 };
 
 export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost {
-  readonly live = new Set<Message>();
-  readonly owed = new Set<Message>();
+  readonly index: Rows;
+  readonly owed = new Set<Row>();
   readonly retirement: Retirement;
   readonly segmentBytes: number;
   readonly #options: SpoolOptions;
+  readonly #awake: Awake;
   readonly #disk: Disk;
   readonly #contentFolder: string;
   /** Distinguishes this run's content files from every earlier run's. */
   readonly #run: string;
   #contentFiles = 0;
   #contentBytes = 0;
-  #bytesInMemory = 0;
   #fullReported = false;
   readonly #chunks = new ChunkPool();
   readonly #supply: SegmentSupply;
@@ -60,6 +68,8 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     active: Segment | null,
   ) {
     this.#options = options;
+    this.index = start.index;
+    this.#awake = new Awake(options.memoryBytesMax);
     this.#disk = disk;
     this.#contentFolder = `${start.folder}/content`;
     this.#run = String(start.nextGeneration).padStart(8, '0');
@@ -77,7 +87,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
       supply,
       {
         batch: () => this.retirement.sweep(),
-        rolled: (segment) => this.retirement.chain.push(segment),
+        rolled: (segment) => this.retirement.roll(segment),
         broken: (failure) => options.report('spool-broken', { shard: options.shard, detail: failure.message }),
       },
     );
@@ -114,37 +124,48 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   async *read(stored: Stored): AsyncGenerator<Buffer> {
     const message = stored as Message;
     if (message.envelope.content.bytes === 0) return;
-    if (message.file !== null) yield* readFile(this.#disk, this.#contentFolder, message, message.file);
-    else yield await readInline(message);
+    const file = this.index.file(message.row);
+    if (message.content !== null) yield message.content;
+    else if (file !== null) yield* readFile(this.#disk, this.#contentFolder, file);
+    else yield (await this.#readNewest(message.row, message.key)).content!;
   }
 
-  release(stored: Stored): void {
-    const message = stored as Message;
-    if (message.content === null) return;
-    message.content = null;
-    this.#bytesInMemory -= message.heldBytes;
-    message.heldBytes = 0;
+  wake(row: Row): Stored | Promise<Stored> {
+    return this.#awake.hold(row) ?? this.#read(row);
   }
 
-  mark(stored: Stored, changes: readonly Change[]): Promise<void> {
-    const message = stored as Message;
-    assert(this.live.has(message), 'only a live message is marked');
-    message.apply(changes);
-    if (message.waiting === 0) {
-      this.live.delete(message);
-      this.release(message);
-    }
+  async #read(row: Row): Promise<Stored> {
+    const { envelope, content } = await this.#readNewest(row, this.index.key(row));
+    const other = this.#awake.hold(row);
+    if (other !== undefined) return other; // somebody else was quicker
+    const message = new Message(this.index, row, envelope, content, content?.length ?? 0);
+    this.#awake.add(message);
+    return message;
+  }
+
+  rest(message: Stored): void {
+    this.#awake.rest(message as Message);
+  }
+
+  keep(message: Stored): void {
+    this.#awake.keep(message as Message);
+  }
+
+  mark(row: Row, changes: readonly Change[]): Promise<void> {
+    assert(this.index.key(row) !== 0, 'only a message that is there is marked');
     return new Promise((resolve, reject) => {
       const recipients = changes.map((change) => change.recipient);
-      this.#journal.append(new MarkEntry(this, message, recipients, resolve, reject));
+      this.index.apply(row, changes);
+      this.#awake.tried(row);
+      this.#journal.append(new MarkEntry(this, row, recipients, resolve, reject));
     });
   }
 
   get stats(): SpoolStats {
     const { syncs, records } = this.#journal;
-    const segments = this.retirement.chain.length + (this.#supply.spare === null ? 0 : 1);
+    const segments = this.retirement.segments.length + (this.#supply.spare === null ? 0 : 1);
     const bytesOnDisk = this.retirement.diskBytes + this.#contentBytes;
-    return { syncs, records, segments, bytesOnDisk, bytesInMemory: this.#bytesInMemory, broken: this.broken };
+    return { syncs, records, segments, bytesOnDisk, bytesInMemory: this.#awake.bytes, broken: this.broken };
   }
 
   async close(): Promise<void> {
@@ -152,7 +173,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     await this.#journal.idle();
     await this.#supply.close();
     await Promise.all(this.#removals);
-    for (const segment of this.retirement.chain) await segment.close().catch(() => {});
+    for (const segment of this.retirement.segments) await segment.close().catch(() => {});
   }
 
   // --- DraftHost ---
@@ -161,9 +182,17 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return new ContentWriter(this.#disk, this.#contentFolder, this.nextContentName(), this.#chunks);
   }
 
-  commit(message: Message): Promise<Stored> {
-    this.#bytesInMemory += message.heldBytes;
-    return this.append(message, message.content);
+  async commit(
+    envelope: Envelope,
+    content: Buffer | null,
+    bufferBytes: number,
+    file: ContentFile | null,
+  ): Promise<Stored> {
+    const row = await this.#append({ envelope, content, file }, null);
+    const message = new Message(this.index, row, envelope, content, bufferBytes);
+    this.#awake.add(message);
+    if (this.#awake.crowded) this.#awake.dropContent(message);
+    return message;
   }
 
   contentBroken(failure: Error): void {
@@ -172,23 +201,18 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
 
   // --- EntryHost ---
 
-  stored(message: Message, place: Place): void {
-    if (this.#bytesInMemory > this.#options.memoryBytesMax) this.release(message);
-    if (message.file !== null) this.#contentBytes += message.file.bytes;
-    this.retirement.settle(message, place);
-    this.live.add(message);
+  copied(row: Row, place: Place): void {
+    if (this.retirement.segmentOf(row) !== null) this.retirement.settle(row, place);
   }
 
-  copied(message: Message, place: Place): void {
-    if (message.place !== null) this.retirement.settle(message, place);
-  }
-
-  finished(message: Message): void {
-    if (message.place === null) return;
-    this.retirement.drop(message);
-    if (message.file === null) return;
-    this.#contentBytes -= message.file.bytes;
-    this.dropContent(message.file);
+  finished(row: Row): void {
+    if (this.index.ended(row)) return;
+    this.retirement.drop(row);
+    const file = this.index.file(row);
+    this.index.end(row);
+    if (file === null) return;
+    this.#contentBytes -= file.bytes;
+    this.dropContent(file);
   }
 
   dropContent(file: ContentFile): void {
@@ -227,26 +251,60 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return this.#journal.idle();
   }
 
-  async copyForward(message: Message): Promise<number> {
-    if (message.place === null) return 0;
-    let content: Buffer | null = null;
-    if (message.file === null) {
-      try {
-        content = await readInline(message);
-      } catch (error) {
-        this.#options.report('spool-corrupt', {
-          shard: this.#options.shard,
-          id: message.envelope.id,
-          detail: String(error),
-        });
-        return 0;
-      }
+  async copyForward(row: Row): Promise<number> {
+    if (this.index.final(row)) return 0;
+    const key = this.index.key(row);
+    let copy: Copy;
+    try {
+      copy = await this.#readNewest(row, key);
+    } catch (error) {
+      if (this.index.key(row) === key) this.#lose(row, error);
+      return 0;
     }
     // It may have become final while it was read.
-    if (message.waiting === 0) return 0;
-    const entry = new CopyEntry(this, message, content);
+    if (this.index.key(row) !== key || this.index.final(row)) return 0;
+    const entry = new CopyEntry(this, row, copy);
     this.#journal.append(entry);
     return entry.frameBytes;
+  }
+
+  /** Of a message at rest or awake, wherever its newest record is by now. Throws SpoolFailure. */
+  async #readNewest(row: Row, key: number): Promise<Copy> {
+    for (;;) {
+      const segment = this.retirement.segmentOf(row);
+      if (segment === null || this.index.key(row) !== key) throw gone(key);
+      const place = this.index.place(row);
+      try {
+        const { meta, content } = await readRecord(segment, place);
+        const { envelope, file } = unpackMessage(meta);
+        return { envelope, file, content: file === null ? content : null };
+      } catch (error) {
+        if (this.index.key(row) !== key) throw gone(key);
+        // Copied forward meanwhile, and its old segment is in use again: read where it is now.
+        const now = this.index.place(row);
+        if (now.generation !== place.generation || now.at !== place.at) continue;
+        segment.damaged = true;
+        throw error instanceof SpoolFailure ? error : senseless(key, error);
+      }
+    }
+  }
+
+  /** What cannot be read cannot be delivered, nor bounced. Its segment, or its file, stays for whoever can do more. */
+  #lose(row: Row, error: unknown): void {
+    const { index } = this;
+    const recipients = index.recipients(row);
+    this.#options.report('spool-lost', {
+      shard: this.#options.shard,
+      key: index.key(row),
+      segment: index.place(row).generation,
+      offset: index.place(row).at,
+      acceptedMs: index.acceptedMs(row),
+      domain: index.domain(row, 0),
+      recipients,
+      detail: String(error),
+    });
+    index.lose(row);
+    this.#journal.append(new MarkEntry(this, row, null, ignore, ignore));
   }
 
   // --- what opening needs ---
@@ -259,29 +317,40 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return this.#contentFolder;
   }
 
-  /** A message that recovery found in this spool's own segments. */
-  restore(message: Message): void {
-    if (message.file !== null) this.#contentBytes += message.file.bytes;
-    this.live.add(message);
+  /** Counts what recovery found in this spool's own segments. */
+  restore(): void {
+    for (const row of this.index.rows()) this.retirement.restore(row);
+    for (const [, file] of this.index.files()) this.#contentBytes += file.bytes;
   }
 
-  /** Appends a message that this journal does not have yet. */
-  append(message: Message, content: Buffer | null): Promise<Stored> {
+  /** A message of another journal. Resolves when it is durable here. */
+  async adopt(copy: Copy, states: readonly RecipientState[]): Promise<void> {
+    await this.#append(copy, states);
+  }
+
+  /** Resolves to the row of a message that this journal does not have yet, when it is durable. */
+  #append(copy: Copy, states: readonly RecipientState[] | null): Promise<Row> {
     return new Promise((resolve, reject) => {
-      this.#journal.append(new CommitEntry(this, message, content, resolve, reject));
+      const stored = (key: number, place: Place) => {
+        const row = this.index.add(key, copy.envelope, states, copy.file);
+        this.retirement.settle(row, place);
+        this.#contentBytes += copy.file?.bytes ?? 0;
+        resolve(row);
+      };
+      this.#journal.append(new CommitEntry(copy, states, stored, reject));
     });
   }
 
   /** Appends all states of a message again, final or not. */
-  markAgain(message: Message): void {
-    this.#journal.append(new MarkEntry(this, message, null, ignore, ignore));
+  markAgain(row: Row): void {
+    this.#journal.append(new MarkEntry(this, row, null, ignore, ignore));
   }
 
   /** A spare is there. */
   supplied(): void {
     this.#fullReported = false;
     this.#journal.supplyChanged();
-    for (const message of this.owed) this.markAgain(message);
+    for (const row of this.owed) this.markAgain(row);
   }
 
   #segmentsBroken(error: unknown): void {
@@ -299,3 +368,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
 }
 
 const ignore = (): void => {};
+
+const gone = (key: number): SpoolFailure => new SpoolFailure('unreadable', `message ${key} is gone`);
+const senseless = (key: number, cause: unknown): SpoolFailure =>
+  new SpoolFailure('unreadable', `message ${key} makes no sense: ${String(cause)}`, { cause });

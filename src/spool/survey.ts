@@ -41,6 +41,8 @@ export type Survey = {
 
 export const ADOPTING = 'adopting-';
 export const REMOVED = 'removed-';
+/** One that has been, but for what could not be read. */
+export const DAMAGED = 'damaged-';
 export const CONTENT = 'content';
 
 /** Throws SpoolFolderError. The segments' files are open afterwards. */

@@ -46,6 +46,7 @@ export const EVENTS = {
   'spool-corrupt': ['fatal', 'a damaged record with good ones behind it'],
   'spool-adopted': ['info', 'the journal of a shard that is no more was taken over'],
   'spool-stray': ['warn', 'a file that no record refers to was removed'],
+  'spool-lost': ['error', 'a message cannot be read from the disk any more, and is given up'],
   'spool-full': ['error', 'the disk is full: 452 until there is room'],
   'spool-broken': ['error', 'a write or sync failed, and the journal is closed for good'],
 } as const satisfies Record<string, readonly [level: Level, meaning: string]>;

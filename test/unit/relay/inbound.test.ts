@@ -68,7 +68,7 @@ test('an accepted message is in the spool, queued, and carries our Received fiel
   const acceptance = await accept('Subject: x\r\n\r\n..\r\n.\r\n');
   assert.equal(acceptance.tag, 'accepted');
   const [message] = queued;
-  assert.ok(message !== undefined && spool.live.has(message));
+  assert.ok(message !== undefined && spool.index.has(message.row));
   const { envelope } = message;
   assert.equal(acceptance.tag === 'accepted' && acceptance.id, envelope.id);
   assert.deepEqual(envelope.content, { bytes: 17, dotted: true, eightBit: false, endsInCrlf: true, headerBytes: 14 });
@@ -98,7 +98,7 @@ test('a full disk is 452, leaves nothing behind, and heals', async () => {
   const { relay, spool, queued, accept } = setUp();
   spool.failWith = 'full';
   assert.deepEqual(await accept('x\r\n.\r\n'), { tag: 'refused', reply: 'spoolFull' });
-  assert.equal(spool.live.size + queued.length, 0);
+  assert.equal(spool.index.messages + queued.length, 0);
   assert.equal(relay.unavailable(), null);
   spool.failWith = null;
   assert.equal((await accept('x\r\n.\r\n')).tag, 'accepted');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { openSpool } from '../../../src/spool/index.ts';
-import type { RecipientState, Spool, Stored } from '../../../src/spool/spool.ts';
+import type { RecipientState, Spool } from '../../../src/spool/spool.ts';
 import { contentOf, Ledger, optionsFor } from './ledger.ts';
 import { SimulatedDisk } from './simulated_disk.ts';
 
@@ -65,15 +65,17 @@ async function play(spool: Spool, ledger: Ledger, steps: readonly Step[]): Promi
     let done: Promise<unknown>;
     if (each.tag === 'commit') done = ledger.commit(spool, contentOf(each.bytes, each.bytes), each.recipients);
     else {
-      const messages = [...spool.live];
-      const message: Stored | undefined = messages[each.which % Math.max(messages.length, 1)];
-      if (message === undefined) continue;
-      const recipient = each.recipient % message.states.length;
-      if (message.states[recipient]!.tag !== 'waiting') continue;
+      const rows = [...spool.index.rows()];
+      const row = rows[each.which % Math.max(rows.length, 1)];
+      if (row === undefined) continue;
+      const recipient = each.recipient % spool.index.recipients(row);
+      if (spool.index.dueMs(row, recipient) === null) continue;
+      const message = await spool.wake(row);
+      spool.rest(message);
       const attempts = ++marks;
       const state: RecipientState = each.final
         ? { tag: 'delivered' }
-        : { tag: 'waiting', attempts, nextMs: 7, detail: 'later' };
+        : { tag: 'waiting', attempts, nextMs: 7, site: 'site', detail: 'later', warned: false };
       done = ledger.mark(spool, message, [{ recipient, state }]);
     }
     begun.push(done);

@@ -79,7 +79,7 @@ export const delivered = (...recipients: number[]): Change[] =>
 type History = { issued: RecipientState[]; durable: number };
 type Account = { envelope: Envelope; content: Buffer; committed: boolean; recipients: History[]; tag: string };
 
-const FRESH: RecipientState = { tag: 'waiting', attempts: 0, nextMs: 0, detail: '' };
+const FRESH: RecipientState = { tag: 'waiting', attempts: 0, nextMs: 0, site: '', detail: '', warned: false };
 
 export class Ledger {
   readonly #accounts = new Map<string, Account>();
@@ -116,7 +116,7 @@ export class Ledger {
       return { history, durable: history.issued.length };
     });
     try {
-      await spool.mark(message, changes);
+      await spool.mark(message.row, changes);
     } catch {
       return false;
     }
@@ -127,7 +127,8 @@ export class Ledger {
   /** Holds the spool against all that was promised. What it holds is then promised, too. */
   async check(spool: Spool): Promise<void> {
     const found = new Map<string, Stored>();
-    for (const message of spool.live) {
+    for (const row of spool.index.rows()) {
+      const message = await spool.wake(row);
       assert.ok(!found.has(message.envelope.id), 'no message is there twice');
       found.set(message.envelope.id, message);
     }
@@ -138,10 +139,11 @@ export class Ledger {
       assert.ok((await readWhole(spool, message)).equals(account.content), 'content is whole');
       account.committed = true;
       assert.ok(
-        message.states.some(({ tag }) => tag === 'waiting'),
+        message.envelope.recipients.some((_, at) => message.state(at).tag === 'waiting'),
         'a live message waits for something',
       );
-      for (const [at, state] of message.states.entries()) this.#checkState(account, at, state);
+      for (const at of message.envelope.recipients.keys()) this.#checkState(account, at, message.state(at));
+      spool.rest(message);
     }
     for (const [id, account] of this.#accounts) {
       if (!account.committed || found.has(id)) continue;
