@@ -54,7 +54,7 @@ export async function claim(disk: Disk, options: SpoolOptions, folder: string): 
 /** Copies the live messages of a claimed folder, and of those that it had claimed itself, then removes it. */
 export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, options: SpoolOptions): Promise<void> {
   const { folder } = surveyed;
-  const { index, chain, unused } = await recover(surveyed, options.report);
+  const { index, chain, unused } = await recover(disk, surveyed, options.report);
   await checkContent(disk, folder, index, options.report);
   const known = new KnownIds(spool);
   let copied = 0;

@@ -32,7 +32,7 @@ export async function openSpool(options: SpoolOptions, disk: Disk = systemDisk):
   await makeFolders(disk, options.directory, folder);
   await claim(disk, options, folder);
   const surveyed = await survey(disk, folder);
-  const recovered = await recover(surveyed, options.report);
+  const recovered = await recover(disk, surveyed, options.report);
   // First of all: on a full disk its space may be what the next segment needs.
   for (const name of surveyed.unfinished) await disk.unlink(`${folder}/${name}`);
   await checkContent(disk, folder, recovered.index, options.report);

@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.ts';
 
 /** The number of '', which is never counted. */
-export const NO_TEXT = 0;
+const NO_TEXT = 0;
 
 export class Interned {
   readonly #texts: string[] = [''];

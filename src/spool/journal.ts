@@ -10,6 +10,7 @@
  * A failed write or sync is final: the kernel may have dropped the dirty pages, and a second sync would falsely
  * succeed.
  */
+import type { Position } from './checkpoint.ts';
 import { codeOf, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { SegmentLife } from './record.ts';
@@ -94,6 +95,9 @@ export class Journal {
   broken: SpoolFailure | null = null;
   /** The segment that the last durable batch went to; older ones are not written to any more. */
   written: Segment | null = null;
+  /** Of the last durable batch's end; null before the first. */
+  position: Position | null = null;
+  bytesAppended = 0;
   readonly #supply: SegmentSupply;
   readonly #events: JournalEvents;
   readonly #segmentBytes: number;
@@ -288,12 +292,19 @@ export class Journal {
     this.syncs++;
     this.records += batch.entries.length;
     this.written = batch.segment;
+    this.#passed(batch);
     for (const entry of batch.entries) entry.durable(batch.segment);
     if (batch.buffer.length <= SPOOL_LIMITS.batchBytesMax && this.#buffers.length < SPOOL_LIMITS.batchBuffersKeptMax) {
       this.#buffers.push(batch.buffer);
     }
     this.#events.batch();
     this.#next();
+  }
+
+  #passed({ segment: { generation, salt }, at, used, entries }: Batch): void {
+    this.bytesAppended += used;
+    const last = entries.at(-1);
+    if (last !== undefined) this.position = { generation, salt, at: alignBlock(at + used), sequence: last.sequence };
   }
 
   #fail(batch: Batch, error: unknown): void {

@@ -50,6 +50,14 @@ export const SPOOL_LIMITS = {
    * ones.
    */
   detailTextsMax: 65_536,
+  /** A checkpoint is written in pieces, each encoded in one turn of the event loop: some 2 ms, 13,000 messages. */
+  checkpointPieceBytes: 1 << 20,
+  /**
+   * The journal grows so much between checkpoints, or so many times the size of the last one: recovery reads at most
+   * that, half a second's worth, and what checkpoints add to the writes is at most a quarter.
+   */
+  checkpointEveryBytes: 128 << 20,
+  checkpointEveryFactor: 4,
   /** Segments are read in windows of this size in recovery; a larger record widens its window. */
   windowBytes: 1 << 20,
 } as const;

@@ -1,4 +1,4 @@
-/** A stored message, from wherever it is: its record, and large content, checked before the last of it is handed out. */
+/** A stored message: its record, and large content, checked before the last of it is handed out. */
 import { crc32 } from 'node:zlib';
 import type { Disk } from './disk.ts';
 import { codeOf, readFully } from './disk.ts';

@@ -69,11 +69,12 @@ export const alignBlock = (bytes: number): number => Math.ceil(bytes / BLOCK_BYT
 export const frameBytesOf = (metaBytes: number, contentBytes: number): number =>
   (FRAME_HEADER_BYTES + metaBytes + contentBytes + RECORD_ALIGN_BYTES - 1) & ~(RECORD_ALIGN_BYTES - 1);
 
-const writeU64 = (target: Buffer, value: number, at: number): void => {
+export const writeU64 = (target: Buffer, value: number, at: number): void => {
   target.writeUInt32LE(value % TWO_32, at);
   target.writeUInt32LE(Math.floor(value / TWO_32), at + 4);
 };
-const readU64 = (source: Buffer, at: number): number => source.readUInt32LE(at) + source.readUInt32LE(at + 4) * TWO_32;
+export const readU64 = (source: Buffer, at: number): number =>
+  source.readUInt32LE(at) + source.readUInt32LE(at + 4) * TWO_32;
 
 /** Fills target[at, at + BLOCK_BYTES). */
 export function encodeSegmentHeader(target: Buffer, at: number, header: SegmentHeader): void {

@@ -8,9 +8,11 @@
  * have been synced) is `uncertain`: the caller writes it again before anything relies on it.
  */
 import { unpackMarks, unpackMessage } from './bodies.ts';
+import type { Checkpoint, Position } from './checkpoint.ts';
+import { readCheckpoint } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 import type { SegmentHeader } from './record.ts';
-import { frameBytesOf, KIND } from './record.ts';
+import { BLOCK_BYTES, frameBytesOf, KIND } from './record.ts';
 import { Rows } from './rows.ts';
 import type { Found, Gap, ScanResult } from './scan.ts';
 import { scanSegment, Window } from './scan.ts';
@@ -35,8 +37,16 @@ export type Recovered = {
 
 type Report = SpoolOptions['report'];
 
-export async function recover(surveyed: Survey, report: Report): Promise<Recovered> {
-  return await new Recovery(surveyed, report).run();
+export async function recover(disk: Disk, surveyed: Survey, report: Report): Promise<Recovered> {
+  const { folder, segments } = surveyed;
+  const ignored = (why: string) => report('spool-checkpoint', { folder, detail: `not used: ${why}` });
+  const checkpoint = surveyed.checkpoint ? await readCheckpoint(disk, folder, ignored) : null;
+  // The journal goes on behind a checkpoint; one without that end belongs to other segments than these.
+  if (checkpoint !== null && (segments.at(-1)?.generation ?? 0) >= checkpoint.position.generation) {
+    return await new Recovery(surveyed, report, checkpoint).run();
+  }
+  if (checkpoint !== null) ignored('its segments are not there');
+  return await new Recovery(surveyed, report, null).run();
 }
 
 /** A segment that was written to, or must be taken for one. */
@@ -48,7 +58,8 @@ const NOWHERE = { generation: 0, at: 0, frameBytes: 0 };
 class Recovery {
   readonly #surveyed: Survey;
   readonly #report: Report;
-  readonly #index = new Rows();
+  readonly #from: Position | null;
+  readonly #index: Rows;
   /** Live ones by the key that marks and copies name. */
   readonly #byKey = new Map<number, Row>();
   /** Rows by the sequence of records that may not be on disk: those of one batch, or little more. */
@@ -56,9 +67,14 @@ class Recovery {
   #lastSequence = 0;
   #durable = 0;
 
-  constructor(surveyed: Survey, report: Report) {
+  constructor(surveyed: Survey, report: Report, checkpoint: Checkpoint | null) {
     this.#surveyed = surveyed;
     this.#report = report;
+    this.#from = checkpoint?.position ?? null;
+    this.#index = checkpoint?.index ?? new Rows();
+    this.#lastSequence = this.#from?.sequence ?? 0;
+    this.#durable = this.#lastSequence;
+    for (const row of this.#index.rows()) this.#byKey.set(this.#index.key(row), row);
   }
 
   async run(): Promise<Recovered> {
@@ -74,12 +90,35 @@ class Recovery {
     }
     // A number is used once, whatever became of the file.
     const { damaged, unfinished } = this.#surveyed;
-    for (const name of [...damaged, ...unfinished]) generationMax = Math.max(generationMax, Number.parseInt(name, 10));
+    for (const name of [...damaged, ...unfinished]) {
+      generationMax = Math.max(generationMax, Number.parseInt(name, 10) || 0);
+    }
     const chain: Segment[] = [];
     for (const [at, one] of started.entries()) chain.push(await this.#replay(one, started[at + 1]?.header ?? null));
+    this.#dropRetired(chain);
     const uncertain = new Set(this.#recent.values());
     const [lastSequence, durable] = [this.#lastSequence, this.#durable];
     return { index: this.#index, uncertain, chain, unused, lastSequence, durable, generationMax };
+  }
+
+  /**
+   * Messages of the checkpoint whose segments have gone since. Segments retire oldest first, so those before the oldest
+   * that is left were wanted no more: their messages were final, or have copies. All others are missing.
+   */
+  #dropRetired(chain: readonly Segment[]): void {
+    if (this.#from === null) return;
+    const generations = new Set(chain.map(({ generation }) => generation));
+    const oldest = chain[0]?.generation ?? 0;
+    const lost = new Map<number, number>();
+    for (const row of this.#index.rows()) {
+      const { generation } = this.#index.place(row);
+      if (generations.has(generation)) continue;
+      if (generation >= oldest) lost.set(generation, (lost.get(generation) ?? 0) + 1);
+      this.#index.end(row);
+    }
+    for (const [generation, messages] of lost) {
+      this.#report('spool-lost', { segment: this.#name(generation), messages, detail: 'the segment is not there' });
+    }
   }
 
   #unusedSegment({ generation, file, bytes, header }: SurveyedSegment): Segment {
@@ -105,7 +144,7 @@ class Recovery {
     if (salt === null) return null;
     const life = { generation, salt };
     let first = Number.POSITIVE_INFINITY;
-    const limits = { life, sequence: 0, next: null };
+    const limits = { life, at: BLOCK_BYTES, sequence: 0, next: null };
     const { durable } = await scanSegment(new Window(surveyed.file, bytes), limits, ({ frame }) => {
       first = Math.min(first, frame.sequence);
     });
@@ -120,9 +159,19 @@ class Recovery {
     const { salt } = header;
     const life = { generation, salt };
     const segment = new Segment(generation, salt, file, bytes);
-    this.#durable = Math.max(this.#durable, header.durable);
+    segment.damaged = headless;
+    const from = this.#from;
+    if (from !== null && generation < from.generation) {
+      if (headless) this.#corrupt(generation, 0, 'header unreadable');
+      return segment;
+    }
+    this.#advanceDurable(header.durable);
     const window = new Window(file, bytes);
-    const limits = { life, sequence: header.firstSequence, next };
+    const begin =
+      from?.generation === generation
+        ? { at: from.at, sequence: from.sequence + 1 }
+        : { at: BLOCK_BYTES, sequence: header.firstSequence };
+    const limits = { life, ...begin, next };
     const faults: string[] = [];
     const result = await scanSegment(window, limits, (found) => {
       try {

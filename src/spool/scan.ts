@@ -104,7 +104,8 @@ export type ScanResult = {
 
 export type ScanLimits = {
   readonly life: SegmentLife;
-  /** The sequence that comes next. */
+  /** Where to begin, a block's offset, and the sequence of the first record from there on. */
+  readonly at: number;
   readonly sequence: number;
   /** Header of the next segment that was written to: its firstSequence makes ours from there on void. */
   readonly next: SegmentHeader | null;
@@ -120,7 +121,7 @@ export async function scanSegment(
   const limit = next === null ? Number.POSITIVE_INFINITY : next.firstSequence;
   let { sequence } = limits;
   let durable = 0;
-  let at = BLOCK_BYTES;
+  let { at } = limits;
   while (sequence < limit) {
     let found = await readRecord(window, at, life);
     // A batch ends somewhere in a block; the next one begins with a block.

@@ -159,6 +159,8 @@ export type SpoolOptions = {
   readonly segmentBytes: number;
   /** Messages awake in memory, bytes; beyond it they rest after the commit. */
   readonly memoryBytesMax: number;
+  /** The journal grows so much between checkpoints; absent: SPOOL_LIMITS.checkpointEveryBytes. */
+  readonly checkpointEveryBytes?: number;
   /** Something worth a log line happened in recovery or later: `event` is stable, `fields` are plain. */
   readonly report: (event: SpoolEvent, fields: Readonly<Record<string, string | number>>) => void;
 };
@@ -168,6 +170,7 @@ export type SpoolEvent =
   | 'spool-torn-tail'
   | 'spool-corrupt'
   | 'spool-lost'
+  | 'spool-checkpoint'
   | 'spool-adopted'
   | 'spool-stray'
   | 'spool-full'

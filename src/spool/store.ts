@@ -6,6 +6,9 @@
 import { assert } from '../base/assert.ts';
 import { Awake } from './awake.ts';
 import { unpackMessage } from './bodies.ts';
+import type { Position } from './checkpoint.ts';
+import type { CheckpointHost } from './checkpoints.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { ChunkPool, ContentWriter } from './content_writer.ts';
 import type { Disk } from './disk.ts';
 import { codeOf } from './disk.ts';
@@ -14,6 +17,7 @@ import { SpoolDraft } from './draft.ts';
 import type { Copy, EntryHost } from './entries.ts';
 import { CommitEntry, CopyEntry, MarkEntry } from './entries.ts';
 import { Journal } from './journal.ts';
+import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
 import { Message } from './message.ts';
 import { readFile, readRecord } from './reading.ts';
@@ -39,7 +43,7 @@ export type StoreStart = {
   readonly durable: number;
 };
 
-export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost {
+export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost, CheckpointHost {
   readonly index: Rows;
   readonly owed = new Set<Row>();
   readonly retirement: Retirement;
@@ -56,6 +60,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   readonly #chunks = new ChunkPool();
   readonly #supply: SegmentSupply;
   readonly #journal: Journal;
+  readonly #checkpoints: Checkpoints;
   /** Content files being removed: `close` waits for them. */
   readonly #removals = new Set<Promise<void>>();
 
@@ -75,6 +80,10 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     this.#run = String(start.nextGeneration).padStart(8, '0');
     this.segmentBytes = start.segmentBytes;
     this.#supply = supply;
+    const everyBytes = options.checkpointEveryBytes ?? SPOOL_LIMITS.checkpointEveryBytes;
+    this.#checkpoints = new Checkpoints(disk, start.folder, everyBytes, this, (why) =>
+      options.report('spool-checkpoint', { shard: options.shard, detail: `not written: ${why}` }),
+    );
     this.retirement = new Retirement(this, active === null ? start.chain : [...start.chain, active]);
     this.#journal = new Journal(
       {
@@ -86,7 +95,10 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
       },
       supply,
       {
-        batch: () => this.retirement.sweep(),
+        batch: () => {
+          this.retirement.sweep();
+          this.#checkpoints.consider();
+        },
         rolled: (segment) => this.retirement.roll(segment),
         broken: (failure) => options.report('spool-broken', { shard: options.shard, detail: failure.message }),
       },
@@ -171,6 +183,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   async close(): Promise<void> {
     await this.retirement.stop();
     await this.#journal.idle();
+    await this.#checkpoints.close();
     await this.#supply.close();
     await Promise.all(this.#removals);
     for (const segment of this.retirement.segments) await segment.close().catch(() => {});
@@ -305,6 +318,18 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     });
     index.lose(row);
     this.#journal.append(new MarkEntry(this, row, null, ignore, ignore));
+  }
+
+  // --- CheckpointHost ---
+
+  get position(): Position | null {
+    return this.#journal.position;
+  }
+  get bytesAppended(): number {
+    return this.#journal.bytesAppended;
+  }
+  get unfit(): boolean {
+    return this.full || this.broken;
   }
 
   // --- what opening needs ---

@@ -3,10 +3,13 @@
  *
  *   shard-NN/  NNNNNNNN.seg       a segment             NNNNNNNN.new   one that was being made: of no use
  *              NNNNNNNN.damaged   moved aside           content/       large content, a file a message
+ *              checkpoint         a copy of the index   damaged-*      an adopted one, with damage in it
  *              adopting-*         the folder of a shard that no longer exists, being taken over; it looks the same
  *              inside
  *              removed-*          one that has been
  */
+
+import { CHECKPOINT } from './checkpoint.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { codeOf, readFully } from './disk.ts';
 import type { HeaderRead } from './record.ts';
@@ -32,6 +35,8 @@ export type Survey = {
   readonly folder: string;
   /** By generation. */
   readonly segments: readonly SurveyedSegment[];
+  /** There is a file of this name. */
+  readonly checkpoint: boolean;
   readonly unfinished: readonly string[];
   readonly adopting: readonly Survey[];
   readonly removed: readonly string[];
@@ -45,10 +50,13 @@ export const REMOVED = 'removed-';
 export const DAMAGED = 'damaged-';
 export const CONTENT = 'content';
 
+const UNFINISHED = /^(?:\d{8,10}|checkpoint)\.new$/;
+
 /** Throws SpoolFolderError. The segments' files are open afterwards. */
 export async function survey(disk: Disk, folder: string): Promise<Survey> {
   const segments: SurveyedSegment[] = [];
   const adopting: Survey[] = [];
+  let checkpoint = false;
   const names = {
     unfinished: [] as string[],
     removed: [] as string[],
@@ -62,19 +70,20 @@ export async function survey(disk: Disk, folder: string): Promise<Survey> {
       const segment = SEGMENT_PATTERN.exec(name);
       if (entry?.tag === 'file' && segment !== null) {
         segments.push(await look(disk, path, name, Number(segment[1]), entry.bytes));
-      } else if (entry?.tag === 'file' && /^\d{8,10}\.new$/.test(name)) names.unfinished.push(name);
+      } else if (entry?.tag === 'file' && name === CHECKPOINT) checkpoint = true;
+      else if (entry?.tag === 'file' && UNFINISHED.test(name)) names.unfinished.push(name);
       else if (entry?.tag === 'file' && /^\d{8,10}\.damaged$/.test(name)) names.damaged.push(name);
       else if (entry?.tag === 'folder' && name.startsWith(ADOPTING)) adopting.push(await survey(disk, path));
       else if (entry?.tag === 'folder' && name.startsWith(REMOVED)) names.removed.push(name);
       else if (entry?.tag !== 'folder' || name !== CONTENT) names.strays.push(name);
     }
   } catch (error) {
-    await closeSurvey({ folder, segments, adopting, ...names });
+    await closeSurvey({ folder, segments, adopting, checkpoint, ...names });
     if (error instanceof SpoolFolderError) throw error;
     throw unusable(folder, error);
   }
   segments.sort((one, other) => one.generation - other.generation);
-  return { folder, segments, adopting, ...names };
+  return { folder, segments, adopting, checkpoint, ...names };
 }
 
 export async function closeSurvey({ segments, adopting }: Survey): Promise<void> {

@@ -47,6 +47,10 @@ export const EVENTS = {
   'spool-adopted': ['info', 'the journal of a shard that is no more was taken over'],
   'spool-stray': ['warn', 'a file that no record refers to was removed'],
   'spool-lost': ['error', 'a message cannot be read from the disk any more, and is given up'],
+  'spool-checkpoint': [
+    'warn',
+    'a checkpoint was not written, or not used: the journal is read instead, which takes longer',
+  ],
   'spool-full': ['error', 'the disk is full: 452 until there is room'],
   'spool-broken': ['error', 'a write or sync failed, and the journal is closed for good'],
 } as const satisfies Record<string, readonly [level: Level, meaning: string]>;

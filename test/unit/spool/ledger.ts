@@ -56,6 +56,7 @@ export function optionsFor(directory: string, reports: Report[] = [], more: Part
     workers: 1,
     segmentBytes: 128 << 10,
     memoryBytesMax: 1 << 20,
+    checkpointEveryBytes: 32 << 10,
     report: (event, fields) => reports.push({ event, fields }),
     ...more,
   };

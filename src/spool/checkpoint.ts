@@ -1,0 +1,287 @@
+/**
+ * A copy of the index on disk, so that recovery reads little more than it, and not the whole journal. It is worth
+ * nothing by itself: where it is missing, old, torn or garbled, the journal says the same, only slower.
+ *
+ *   checkpoint.new ─written, synced─► rename ─► checkpoint                 (written whenever the journal has grown by
+ *                                                                           several times its size, and at the end)
+ *   header, 64 bytes                               piece, as many as it takes
+ *   offset bytes field                             offset bytes field
+ *        0     4 "PCKP"                                 0     4 bytes of the payload
+ *        4     4 version                                4     4 crc of the payload
+ *        8     4 crc of 12..64                          8     n payload: the first one has the texts (MessagePack:
+ *       12     4 generation ┐ records from here             [domains, sites, details, [[message, name, bytes, crc]…]]),
+ *       16     4 salt       │ on are later than             the others whole messages; then, up to a
+ *       20     4 offset     ┘ the checkpoint                     multiple of 8, whatever is there
+ *       24     8 sequence of the last record in it
+ *       32     4 messages
+ *       36    28 zero
+ *
+ *   message, 48 bytes: key (8), generation, offset, frame bytes, content bytes, accepted (seconds since 1970), hash of
+ *   the id, hash of the sender, recipients, 8 zero; then each recipient, 32 bytes: due (a double: milliseconds since
+ *   1970, infinite while held, -1 delivered, -2 failed), word (rows.ts), number of its domain, hash of its address,
+ *   number of its site, number of its detail, 4 zero. All numbers are little-endian.
+ */
+import { crc32 } from 'node:zlib';
+import { Packr } from 'msgpackr';
+import { assert } from '../base/assert.ts';
+import { RowColumns, SlotColumns } from './columns.ts';
+import type { Disk, DiskFile } from './disk.ts';
+import { codeOf, readFully, writeFully } from './disk.ts';
+import { SPOOL_LIMITS } from './limits.ts';
+import type { ContentFile } from './message.ts';
+import { FORMAT_VERSION, readU64, writeU64 } from './record.ts';
+import type { RowsImage } from './rows.ts';
+import { Rows } from './rows.ts';
+import type { Row } from './spool.ts';
+
+export const CHECKPOINT = 'checkpoint';
+export const CHECKPOINT_UNFINISHED = 'checkpoint.new';
+
+/** Where the journal stood: records from there on are later. */
+export type Position = {
+  readonly generation: number;
+  readonly salt: number;
+  readonly at: number;
+  /** Of the last record before it. */
+  readonly sequence: number;
+};
+
+export type Checkpoint = { readonly position: Position; readonly index: Rows };
+
+const MAGIC = 0x504b4350;
+const HEADER_BYTES = 64;
+const PIECE_HEADER_BYTES = 8;
+const MESSAGE_WORDS = 12;
+const RECIPIENT_WORDS = 8;
+const TWO_32 = 2 ** 32;
+
+const packr = new Packr({ useRecords: false, moreTypes: false });
+type Texts = [domains: string[], sites: string[], details: string[], files: [number, string, number, number][]];
+
+/**
+ * Resolves to its size in bytes when it is durable under its name. Rejects with the disk's error, and then an earlier
+ * one still stands.
+ */
+export async function writeCheckpoint(
+  disk: Disk,
+  folder: string,
+  image: RowsImage,
+  position: Position,
+): Promise<number> {
+  const unfinished = `${folder}/${CHECKPOINT_UNFINISHED}`;
+  await disk.unlink(unfinished).catch(() => {});
+  const file = await disk.open(unfinished, 'create');
+  let bytes: number;
+  try {
+    bytes = await writeAll(file, image, position);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await disk.rename(unfinished, `${folder}/${CHECKPOINT}`);
+  await disk.syncFolder(folder);
+  return bytes;
+}
+
+async function writeAll(file: DiskFile, image: RowsImage, position: Position): Promise<number> {
+  const { rows, slots } = image;
+  const written: Row[] = [];
+  for (let row = 0; row < image.rowsUsed; row++) if (rows.waiting[row]! > 0) written.push(row);
+  const header = encodeHeader(position, written.length);
+  await writeFully(file, header, 0, header.length, 0);
+  const texts = packr.pack([image.domains, image.sites, image.details, filesOf(image, written)]);
+  let at = await writePiece(file, Buffer.concat([Buffer.alloc(PIECE_HEADER_BYTES), texts]), HEADER_BYTES);
+  const piece = new Piece();
+  for (const row of written) {
+    if (!piece.hasRoom(rows.count[row]!)) at = await writePiece(file, piece.taken(), at);
+    piece.put(rows, slots, row);
+  }
+  return await writePiece(file, piece.taken(), at);
+}
+
+function filesOf({ files }: RowsImage, written: readonly Row[]): Texts[3] {
+  if (files.size === 0) return [];
+  return written.flatMap((row, at): Texts[3] => {
+    const file = files.get(row);
+    return file === undefined ? [] : [[at, file.name, file.bytes, file.crc]];
+  });
+}
+
+const align = (bytes: number): number => Math.ceil(bytes / 8) * 8;
+
+/** `bytes` begins with room for the piece's header. Resolves to where the next one goes. */
+async function writePiece(file: DiskFile, bytes: Buffer, at: number): Promise<number> {
+  const payload = bytes.subarray(PIECE_HEADER_BYTES);
+  bytes.writeUInt32LE(payload.length, 0);
+  bytes.writeUInt32LE(crc32(payload), 4);
+  await writeFully(file, bytes, 0, bytes.length, at);
+  return at + align(bytes.length);
+}
+
+/** Messages as words, until it is full. */
+class Piece {
+  readonly #bytes = Buffer.alloc(SPOOL_LIMITS.checkpointPieceBytes);
+  readonly #words = new Uint32Array(this.#bytes.buffer, PIECE_HEADER_BYTES);
+  readonly #doubles = new Float64Array(this.#bytes.buffer, PIECE_HEADER_BYTES);
+  #used = 0;
+
+  hasRoom(recipients: number): boolean {
+    return this.#used + MESSAGE_WORDS + recipients * RECIPIENT_WORDS <= this.#words.length;
+  }
+
+  put(rows: RowColumns, slots: SlotColumns, row: Row): void {
+    const count = rows.count[row]!;
+    assert(this.hasRoom(count), 'a message fits into a piece');
+    const words = this.#words;
+    let at = this.#used;
+    const key = rows.key[row]!;
+    words[at] = key % TWO_32;
+    words[at + 1] = Math.floor(key / TWO_32);
+    for (const [offset, name] of MESSAGE_FIELDS) words[at + offset] = rows[name][row]!;
+    at += MESSAGE_WORDS;
+    const first = rows.slot[row]!;
+    for (let slot = first; slot < first + count; slot++, at += RECIPIENT_WORDS) {
+      this.#doubles[at / 2] = slots.due[slot]!;
+      for (const [offset, name] of RECIPIENT_FIELDS) words[at + offset] = slots[name][slot]!;
+    }
+    this.#used = at;
+  }
+
+  /** The piece as it is written; the next message begins another one. */
+  taken(): Buffer {
+    const bytes = this.#bytes.subarray(0, PIECE_HEADER_BYTES + this.#used * 4);
+    this.#used = 0;
+    return bytes;
+  }
+}
+
+const MESSAGE_FIELDS = [
+  [2, 'generation'],
+  [3, 'at'],
+  [4, 'frameBytes'],
+  [5, 'contentBytes'],
+  [6, 'accepted'],
+  [7, 'idHash'],
+  [8, 'senderHash'],
+  [9, 'count'],
+] as const;
+const RECIPIENT_FIELDS = [
+  [2, 'word'],
+  [3, 'domain'],
+  [4, 'addressHash'],
+  [5, 'site'],
+  [6, 'detail'],
+] as const;
+
+function encodeHeader({ generation, salt, at, sequence }: Position, messages: number): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt32LE(MAGIC, 0);
+  header.writeUInt32LE(FORMAT_VERSION, 4);
+  header.writeUInt32LE(generation, 12);
+  header.writeUInt32LE(salt, 16);
+  header.writeUInt32LE(at, 20);
+  writeU64(header, sequence, 24);
+  header.writeUInt32LE(messages, 32);
+  header.writeUInt32LE(crc32(header.subarray(12)), 8);
+  return header;
+}
+
+/** Null where there is none that is whole; `ignored` is told why one that is there is not used. */
+export async function readCheckpoint(
+  disk: Disk,
+  folder: string,
+  ignored: (why: string) => void,
+): Promise<Checkpoint | null> {
+  const path = `${folder}/${CHECKPOINT}`;
+  try {
+    const entry = await disk.stat(path);
+    if (entry === null) return null;
+    if (entry.tag !== 'file') throw new TypeError('not a file');
+    const file = await disk.open(path, 'read');
+    try {
+      return await readAll(file, entry.bytes);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    ignored(codeOf(error) || String(error));
+    return null;
+  }
+}
+
+/** Throws where anything is not as it was written. */
+async function readAll(file: DiskFile, fileBytes: number): Promise<Checkpoint> {
+  const header = Buffer.alloc(HEADER_BYTES);
+  await readFully(file, header, 0, HEADER_BYTES, 0);
+  if (header.readUInt32LE(0) !== MAGIC) throw new TypeError('not a checkpoint');
+  const version = header.readUInt32LE(4);
+  if (version !== FORMAT_VERSION) throw new TypeError(`format ${version}`);
+  if (crc32(header.subarray(12)) !== header.readUInt32LE(8)) throw new TypeError('checksum of the header');
+  const [generation, salt, offset] = [12, 16, 20].map((at) => header.readUInt32LE(at)) as [number, number, number];
+  const position = { generation, salt, at: offset, sequence: readU64(header, 24) };
+  const messages = header.readUInt32LE(32);
+  let at = HEADER_BYTES;
+  const next = async (): Promise<Buffer> => {
+    const payload = await readPiece(file, at, fileBytes);
+    at += align(PIECE_HEADER_BYTES + payload.length);
+    return payload;
+  };
+  const loader = new Loader(packr.unpack(await next()) as Texts);
+  while (loader.messages < messages) loader.load(await next());
+  if (loader.messages !== messages) throw new TypeError('too many messages');
+  return { position, index: loader.index };
+}
+
+async function readPiece(file: DiskFile, at: number, fileBytes: number): Promise<Buffer> {
+  const head = Buffer.alloc(PIECE_HEADER_BYTES);
+  const bytes = (await readFully(file, head, 0, head.length, at)) === head.length ? head.readUInt32LE(0) : 0;
+  if (bytes === 0 || at + PIECE_HEADER_BYTES + bytes > fileBytes) throw new TypeError('cut short');
+  const payload = Buffer.allocUnsafeSlow(bytes); // of its own, and so on a boundary of 8 bytes
+  await readFully(file, payload, 0, bytes, at + PIECE_HEADER_BYTES);
+  if (crc32(payload) !== head.readUInt32LE(4)) throw new TypeError('checksum');
+  return payload;
+}
+
+/** Fills an index, a message at a time, by way of an image that has just this message. */
+class Loader {
+  readonly index = new Rows();
+  messages = 0;
+  readonly #files: ReadonlyMap<number, ContentFile>;
+  readonly #image: RowsImage & { readonly files: Map<Row, ContentFile> };
+
+  constructor([domains, sites, details, files]: Texts) {
+    this.#files = new Map(files.map(([message, name, bytes, crc]) => [message, { name, bytes, crc }]));
+    const [rows, slots] = [new RowColumns(), new SlotColumns()];
+    this.#image = { rowsUsed: 1, rows, slots, files: new Map(), domains, sites, details };
+  }
+
+  load(payload: Buffer): void {
+    if (payload.length % 8 !== 0) throw new TypeError('not messages');
+    const words = new Uint32Array(payload.buffer, payload.byteOffset, payload.length / 4);
+    const doubles = new Float64Array(payload.buffer, payload.byteOffset, payload.length / 8);
+    const { rows, slots } = this.#image;
+    for (let at = 0; at < words.length; ) {
+      rows.key[0] = words[at]! + words[at + 1]! * TWO_32;
+      for (const [offset, name] of MESSAGE_FIELDS) rows[name][0] = words[at + offset]!;
+      at += MESSAGE_WORDS;
+      const count = rows.count[0]!;
+      while (slots.room < count) slots.grow();
+      rows.waiting[0] = 0;
+      for (let slot = 0; slot < count; slot++, at += RECIPIENT_WORDS) {
+        slots.due[slot] = doubles[at / 2]!;
+        for (const [offset, name] of RECIPIENT_FIELDS) slots[name][slot] = words[at + offset]!;
+        if (slots.due[slot]! >= 0) rows.waiting[0]!++;
+      }
+      this.#add();
+    }
+  }
+
+  #add(): void {
+    const image = this.#image;
+    image.files.clear();
+    const file = this.#files.get(this.messages);
+    if (file !== undefined) image.files.set(0, file);
+    this.index.addFrom(image, 0);
+    this.messages++;
+  }
+}
