@@ -61,7 +61,7 @@ export class Outbound implements SiteOwner {
     this.#dispatch({ message, recipients, again: 0 });
   }
 
-  /** A message at rest: what is due is sent, the rest scheduled; what somebody delivers already, or holds, is let be. */
+  /** A message at rest: what is due is sent, the rest scheduled; what somebody delivers, or holds, is let be. */
   look(row: Row): void {
     const { index } = this.#spool;
     const nowMs = wallMs();

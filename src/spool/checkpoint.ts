@@ -137,12 +137,23 @@ class Piece {
     const key = rows.key[row]!;
     words[at] = key % TWO_32;
     words[at + 1] = Math.floor(key / TWO_32);
-    for (const [offset, name] of MESSAGE_FIELDS) words[at + offset] = rows[name][row]!;
+    words[at + 2] = rows.generation[row]!;
+    words[at + 3] = rows.at[row]!;
+    words[at + 4] = rows.frameBytes[row]!;
+    words[at + 5] = rows.contentBytes[row]!;
+    words[at + 6] = rows.accepted[row]!;
+    words[at + 7] = rows.idHash[row]!;
+    words[at + 8] = rows.senderHash[row]!;
+    words[at + 9] = count;
     at += MESSAGE_WORDS;
     const first = rows.slot[row]!;
     for (let slot = first; slot < first + count; slot++, at += RECIPIENT_WORDS) {
       this.#doubles[at / 2] = slots.due[slot]!;
-      for (const [offset, name] of RECIPIENT_FIELDS) words[at + offset] = slots[name][slot]!;
+      words[at + 2] = slots.word[slot]!;
+      words[at + 3] = slots.domain[slot]!;
+      words[at + 4] = slots.addressHash[slot]!;
+      words[at + 5] = slots.site[slot]!;
+      words[at + 6] = slots.detail[slot]!;
     }
     this.#used = at;
   }
@@ -154,24 +165,6 @@ class Piece {
     return bytes;
   }
 }
-
-const MESSAGE_FIELDS = [
-  [2, 'generation'],
-  [3, 'at'],
-  [4, 'frameBytes'],
-  [5, 'contentBytes'],
-  [6, 'accepted'],
-  [7, 'idHash'],
-  [8, 'senderHash'],
-  [9, 'count'],
-] as const;
-const RECIPIENT_FIELDS = [
-  [2, 'word'],
-  [3, 'domain'],
-  [4, 'addressHash'],
-  [5, 'site'],
-  [6, 'detail'],
-] as const;
 
 function encodeHeader({ generation, salt, at, sequence }: Position, messages: number): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
@@ -262,14 +255,25 @@ class Loader {
     const { rows, slots } = this.#image;
     for (let at = 0; at < words.length; ) {
       rows.key[0] = words[at]! + words[at + 1]! * TWO_32;
-      for (const [offset, name] of MESSAGE_FIELDS) rows[name][0] = words[at + offset]!;
+      rows.generation[0] = words[at + 2]!;
+      rows.at[0] = words[at + 3]!;
+      rows.frameBytes[0] = words[at + 4]!;
+      rows.contentBytes[0] = words[at + 5]!;
+      rows.accepted[0] = words[at + 6]!;
+      rows.idHash[0] = words[at + 7]!;
+      rows.senderHash[0] = words[at + 8]!;
+      rows.count[0] = words[at + 9]!;
       at += MESSAGE_WORDS;
       const count = rows.count[0]!;
       while (slots.room < count) slots.grow();
       rows.waiting[0] = 0;
       for (let slot = 0; slot < count; slot++, at += RECIPIENT_WORDS) {
         slots.due[slot] = doubles[at / 2]!;
-        for (const [offset, name] of RECIPIENT_FIELDS) slots[name][slot] = words[at + offset]!;
+        slots.word[slot] = words[at + 2]!;
+        slots.domain[slot] = words[at + 3]!;
+        slots.addressHash[slot] = words[at + 4]!;
+        slots.site[slot] = words[at + 5]!;
+        slots.detail[slot] = words[at + 6]!;
         if (slots.due[slot]! >= 0) rows.waiting[0]!++;
       }
       this.#add();
@@ -278,9 +282,9 @@ class Loader {
 
   #add(): void {
     const image = this.#image;
-    image.files.clear();
     const file = this.#files.get(this.messages);
-    if (file !== undefined) image.files.set(0, file);
+    if (file === undefined) image.files.delete(0);
+    else image.files.set(0, file);
     this.index.addFrom(image, 0);
     this.messages++;
   }

@@ -10,7 +10,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
-import { RowColumns, SlotColumns } from './columns.ts';
+import { copyEntry, RowColumns, SlotColumns } from './columns.ts';
 import { Interned } from './interned.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
@@ -34,20 +34,6 @@ const ENDED = -(2 ** 30);
 
 /** Code and status of an answer, without its words. */
 const CODES = /^(?:\d{3}\b)? ?(?:[245]\.\d{1,3}\.\d{1,3}\b)?/;
-
-/** Columns of a name are copied as they are from row to row. */
-const COPIED = [
-  'key',
-  'generation',
-  'at',
-  'frameBytes',
-  'contentBytes',
-  'accepted',
-  'idHash',
-  'senderHash',
-  'count',
-  'waiting',
-] as const satisfies readonly (keyof RowColumns)[];
 
 /** A frozen copy of an index; final messages and rows that are not used are in it as well. */
 export type RowsImage = {
@@ -293,7 +279,7 @@ export class Rows implements Index {
     const row = this.#takeRow();
     const slot = this.#takeRun(count);
     const first = rows.slot[from]!;
-    for (const name of COPIED) this.#row[name][row] = rows[name][from]!;
+    copyEntry(rows, from, this.#row, row);
     this.#row.slot[row] = slot;
     this.#row.claims[row] = 0;
     this.messages++;
