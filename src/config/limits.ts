@@ -31,11 +31,22 @@ const TABLE = {
     'a site that takes our other connections but not this one has had enough of us',
     'no new connection to it is opened for so long',
   ],
-  bounceHeaderBytesMax: [
-    65_536,
-    'RFC 3464 returns headers so that a person sees what failed; more helps nobody',
-    'the returned header section is cut',
+  noticeRecipientsMax: [
+    1000,
+    'one notification with a group of up to 1.2 KB for each recipient: 1.2 MB while it is written',
+    'further recipients are told of in a further notification',
   ],
+  noticesWritingMax: [
+    32,
+    'notifications under way in a shard, each with up to 50 KB of the original three times over: 5 MB; a sync takes them all',
+    'further ones wait',
+  ],
+  noticesWaitingMax: [
+    1000,
+    'notifications that wait for that, each with its message: 4 MB',
+    'no scheduled parcel is dispatched until there are fewer',
+  ],
+  noticeRecipientsExplainedMax: [50, 'a person reads no more', 'the rest is counted; programs find them all'],
 
   targetsPerConnectionMax: [
     10,

@@ -358,6 +358,24 @@ export const OPTIONS = {
     unit: 'seconds',
     why: 'then the message bounces (RFC 5321 §4.5.4.1: 4 to 5 days)',
   },
+  delayWarningSeconds: {
+    schema: whole(0, 30 * DAY),
+    default: '14400',
+    unit: 'seconds',
+    why: 'a sender is told once that his message still waits; 4 hours are longer than greylisting and most repairs; 0: never',
+  },
+  bounceBytesMax: {
+    schema: whole(1024, MIB),
+    default: '50000',
+    unit: 'bytes',
+    why: 'of a failed message that comes back in its notification: all of it up to here where the sender asked for that (RET=FULL), else its headers, cut here',
+  },
+  doubleBounces: {
+    schema: choice('drop', 'postmaster'),
+    default: 'drop',
+    unit: '',
+    why: 'mail of the null sender that fails is dropped with a log line, or reported to the postmaster; dropped, since most of it answers forged senders, and whoever reads hundreds a day reads none',
+  },
 } as const satisfies Record<string, Option>;
 
 export type OptionKey = keyof typeof OPTIONS;

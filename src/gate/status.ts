@@ -54,7 +54,7 @@ export class Status implements StatusSource {
         recipientsDelivered: total('recipients_delivered'),
         recipientsDeferred: total('recipients_deferred'),
         recipientsFailed: total('recipients_failed', 'recipients_expired'),
-        dsnQueued: total('dsn_queued'),
+        dsnQueued: total('dsn_failed', 'dsn_delayed', 'dsn_relayed', 'dsn_delivered', 'dsn_double'),
         logLinesDropped: total('log_lines_dropped'),
       },
       refusals: refusalTotals(memory),

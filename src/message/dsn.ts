@@ -1,65 +1,70 @@
 /**
  * Delivery status notifications: multipart/report (RFC 6522) with a text for people, a message/delivery-status for
- * programs (RFC 3464, 3461 §6) and what was sent, by default its headers only (RFC 3461 §4.3).
+ * programs (RFC 3464, 3461 §6) and what was sent: its headers, or all of it.
  *
- *   headers          To the sender of the original, from the null sender
+ *   headers          From the null sender, to the sender of the original (a double bounce: to the postmaster)
  *   text/plain       what happened, and what the recipient's server said
  *   message/delivery-status        RFC 3464 §2: a group for the message, a group for each recipient
  *   text/rfc822-headers | message/rfc822
  *
- * All is ASCII, but where the original was SMTPUTF8: then a part that needs it has the global type of RFC 6533. Raw
- * 8-bit bytes in the headers of other mail become question marks, for a notification must arrive anywhere.
+ * All is ASCII, but where the original was SMTPUTF8: then a part that needs it has the global type of RFC 6533. Who
+ * gets it decides how: to an internationalized address it goes with SMTPUTF8 and 8bit; on the way to any other there
+ * may be a server without, so such a part is quoted-printable (RFC 6533 §4.5). Raw 8-bit bytes in the headers of other
+ * mail become question marks; a whole message is returned as it was.
  */
 import { assert } from '../base/assert.ts';
 import { mailDate } from './date.ts';
 import type { DsnKind, Report, ReportedRecipient } from './dsn_report.ts';
 import { humanPart, statusPart } from './dsn_report.ts';
+import { isAscii, quotedPrintable, utf8Octets } from './encodings.ts';
 import { findField, splitHeaders, unfolded } from './headers.ts';
 
 export type { DsnKind, ReportedRecipient };
 
-export type DsnRequest = Omit<Report, 'kind'> & {
+export type DsnRequest = Report & {
   /** Of the notification. */
   readonly id: string;
   readonly nowMs: number;
-  /** Absent: `failed`. */
-  readonly kind?: DsnKind;
+  readonly from: string;
   /** Header section of the original, one char per byte, perhaps cut short. */
   readonly headers: string;
-  /** The whole original, one char per byte, to be returned in place of its headers where it can be. */
+  /** The whole original, one char per byte, to be returned in place of its headers. */
   readonly content?: string;
 };
 
-/** `text` has CRLF line ends; it is sent in UTF-8, from the null sender to the sender of the original. */
-export type Dsn = { readonly text: string; readonly smtpUtf8: boolean };
+/** `octets` has CRLF line ends and is one char per byte; it is sent from the null sender. */
+export type Dsn = { readonly octets: string; readonly smtpUtf8: boolean };
 
 const SUBJECTS: Readonly<Record<DsnKind, string>> = {
   failed: 'Undelivered mail returned to sender',
   delayed: 'Your mail is delayed',
   relayed: 'Your mail was handed on',
+  delivered: 'Your mail was delivered',
 };
+const DOUBLE_BOUNCE_SUBJECT = 'Undeliverable mail of the null sender';
 
-/** Never for the null sender (RFC 5321 §6.1), and never for nobody: those are the caller's bugs. */
+/** Never to the null sender (RFC 5321 §6.1), and never about nobody: those are the caller's bugs. */
 export function buildDsn(request: DsnRequest): Dsn {
-  const { id, hostname, nowMs, envelope, recipients } = request;
-  assert(envelope.sender !== '' && recipients.length > 0, 'a notification has a recipient and a reason');
-  const kind = request.kind ?? 'failed';
-  const report: Report = { ...request, kind };
-  const wire = envelope.smtpUtf8 ? (text: string) => text : ascii;
+  const { id, hostname, nowMs, envelope, recipients, kind, to, from } = request;
+  assert(to !== '' && recipients.length > 0, 'a notification has a recipient and a reason');
+  const smtpUtf8 = !isAscii(to);
+  const part = smtpUtf8 ? eightBitPart : quotedPart;
+  const wire = envelope.smtpUtf8 ? utf8Octets : ascii;
   const parts = [
-    part('text/plain; charset=us-ascii', 'text/plain; charset=utf-8', wire(humanPart(report))),
-    part('message/delivery-status', 'message/global-delivery-status', wire(statusPart(report))),
-    originalPart(request),
+    part('text/plain; charset=us-ascii', 'text/plain; charset=utf-8', wire(humanPart(request))),
+    part('message/delivery-status', 'message/global-delivery-status', wire(statusPart(request))),
+    originalPart(request, part),
   ];
   const boundary = freeBoundary(id, parts);
+  const toSender = to === envelope.sender;
   const top = [
-    `From: Mail Delivery System <MAILER-DAEMON@${hostname}>`,
-    `To: <${envelope.sender}>`,
-    `Subject: ${SUBJECTS[kind]}`,
+    `From: Mail Delivery System <${from}>`,
+    `To: <${utf8Octets(to)}>`,
+    `Subject: ${toSender ? SUBJECTS[kind] : DOUBLE_BOUNCE_SUBJECT}`,
     `Date: ${mailDate(nowMs)}`,
     `Message-ID: <${id}@${hostname}>`,
     ...threadFields(request.headers),
-    'Auto-Submitted: auto-replied', // RFC 3834 §5
+    `Auto-Submitted: ${toSender ? 'auto-replied' : 'auto-generated'}`, // RFC 3834 §5
     'MIME-Version: 1.0',
     'Content-Type: multipart/report; report-type=delivery-status;',
     `\tboundary="${boundary}"`,
@@ -70,27 +75,34 @@ export function buildDsn(request: DsnRequest): Dsn {
     'a field is a line',
   );
   const body = parts.map((each) => `--${boundary}\r\n${each}\r\n`).join('');
-  return { text: `${top.join('\r\n')}\r\n\r\n${body}--${boundary}--\r\n`, smtpUtf8: !isAscii(envelope.sender) };
+  return { octets: `${top.join('\r\n')}\r\n\r\n${body}--${boundary}--\r\n`, smtpUtf8 };
 }
 
-/** RFC 6533 §4, §5: the global type only where the body needs it. */
-function part(type: string, globalType: string, body: string): string {
-  return isAscii(body)
+/** RFC 6533 §4.4: the global type only where the body needs it. */
+type PartOf = (type: string, globalType: string, body: string) => string;
+
+const eightBitPart: PartOf = (type, globalType, body) =>
+  isAscii(body)
     ? `Content-Type: ${type}\r\n\r\n${body}`
     : `Content-Type: ${globalType}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${body}`;
-}
 
-function originalPart({ envelope, headers, content }: DsnRequest): string {
+const quotedPart: PartOf = (type, globalType, body) =>
+  isAscii(body)
+    ? eightBitPart(type, globalType, body)
+    : `Content-Type: ${globalType}\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${quotedPrintable(body)}`;
+
+function originalPart({ envelope, headers, content }: DsnRequest, part: PartOf): string {
   if (content !== undefined) {
-    const whole = envelope.smtpUtf8 ? decodeStrictly(content) : isAscii(content) ? content : null;
-    // In another charset it cannot be a part of our text.
-    if (whole !== null) return part('message/rfc822', 'message/global', whole);
+    // RFC 2046 §5.2.1: a message/rfc822 may be 8bit, but not encoded.
+    return envelope.smtpUtf8
+      ? part('message/rfc822', 'message/global', content)
+      : eightBitPart('message/rfc822', 'message/rfc822', content);
   }
   const lines = wholeLines(headers);
   return part(
     'text/rfc822-headers',
     'message/global-headers',
-    envelope.smtpUtf8 ? decoder.decode(octets(lines)) : ascii(lines),
+    envelope.smtpUtf8 ? utf8Octets(decoder.decode(octetsOf(lines))) : ascii(lines),
   );
 }
 
@@ -115,17 +127,7 @@ function freeBoundary(id: string, parts: readonly string[]): string {
   return boundary;
 }
 
-const isAscii = (text: string): boolean => !/[^\x00-\x7f]/.test(text);
 const ascii = (text: string): string => text.replace(/[^\x00-\x7f]/gu, '?');
 
 const decoder = new TextDecoder('utf-8');
-const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const octets = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
-
-function decodeStrictly(text: string): string | null {
-  try {
-    return strictDecoder.decode(octets(text));
-  } catch {
-    return null;
-  }
-}
+const octetsOf = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));

@@ -14,6 +14,7 @@ import { editedBytes } from '../message/edits.ts';
 import type { CloseReason, OpeningHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
 import { clientOptions } from '../net/tls.ts';
+import { handoverTo } from '../policy/notice.ts';
 import type { Capabilities } from '../smtp/capabilities.ts';
 import { NO_CAPABILITIES } from '../smtp/capabilities.ts';
 import * as client from '../smtp/client.ts';
@@ -371,8 +372,9 @@ export class DeliveryConnection implements OpeningHandler {
   }
 
   #peer(): Peer {
-    const { host, address } = this.#target!;
-    return { host, address, tls: this.#connection?.secure?.getProtocol() ?? '' };
+    const { host, address, protocol } = this.#target!;
+    const handover = handoverTo(this.#capabilities.dsn, protocol === 'lmtp');
+    return { host, address, tls: this.#connection?.secure?.getProtocol() ?? '', handover };
   }
 }
 

@@ -11,24 +11,30 @@
 import { assert } from '../base/assert.ts';
 import { monotonicMs, wallMs } from '../base/clock.ts';
 import { randomFraction } from '../base/random.ts';
+import type { Handover } from '../policy/notice.ts';
 import type { Failure, Outcome } from '../smtp/client.ts';
-import type { Change, Row, Spool, Stored } from '../spool/spool.ts';
-import { SpoolFailure } from '../spool/spool.ts';
-import type { FailedRecipient } from './bounce.ts';
-import { writeBounce } from './bounce.ts';
+import type { Row, Spool, Stored } from '../spool/spool.ts';
 import type { DeliveryConnection } from './delivery.ts';
+import { logUnreported, NoticeDesk } from './notice.ts';
 import type { Relay } from './relay.ts';
-import { nextAttemptMs } from './retry.ts';
 import type { NextHop, NoHop, Router } from './router.ts';
 import type { Parcel } from './scheduler.ts';
 import { Scheduler, TICK_MS } from './scheduler.ts';
+import type { Notice } from './settlement.ts';
+import { settle } from './settlement.ts';
 import type { SiteOwner, SiteRules } from './site.ts';
 import { Site } from './site.ts';
 import type { SiteCounts } from './site_counts.ts';
 
 /** Who answered, for logs and DSNs; all '' when nobody was reached. */
-export type Peer = { readonly host: string; readonly address: string; readonly tls: string };
-const NOBODY: Peer = { host: '', address: '', tls: '' };
+export type Peer = {
+  readonly host: string;
+  readonly address: string;
+  readonly tls: string;
+  /** What its 250 means for those who asked for a notification. */
+  readonly handover: Handover;
+};
+const NOBODY: Peer = { host: '', address: '', tls: '', handover: 'silent' };
 
 export class Outbound implements SiteOwner {
   readonly relay: Relay;
@@ -38,6 +44,7 @@ export class Outbound implements SiteOwner {
   readonly #router: Router;
   readonly #sites = new Map<string, Site>();
   readonly #scheduler = new Scheduler(wallMs());
+  readonly #notices: NoticeDesk;
   readonly #connections = new Set<DeliveryConnection>();
   readonly #tick: NodeJS.Timeout;
   #draining = false;
@@ -49,6 +56,7 @@ export class Outbound implements SiteOwner {
     this.counts = counts;
     this.rules = rules;
     this.#spool = relay.spool;
+    this.#notices = new NoticeDesk(relay);
     this.#router = router;
     this.#tick = setInterval(() => this.#onTick(), TICK_MS);
     this.#tick.unref();
@@ -83,7 +91,7 @@ export class Outbound implements SiteOwner {
     try {
       this.#dispatch({ message: await this.#spool.wake(row), recipients, again: 0 });
     } catch (error) {
-      this.#notRecorded(error);
+      this.relay.spoolFailed(error);
       for (const at of recipients) this.#spool.index.unclaim(row, at);
       this.#scheduler.add(row, wallMs() + UNREADABLE_AGAIN_MS);
     }
@@ -105,14 +113,20 @@ export class Outbound implements SiteOwner {
 
   /** Finishes the transactions under way and starts no other. What is not delivered stays in the journal. */
   drain(): Promise<void> {
-    this.#drained ??= new Promise((resolve) => {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  /** The last outcomes may have notices, which are written before the journal may close. */
+  async #drain(): Promise<void> {
+    await new Promise<void>((resolve) => {
       this.#noConnection = resolve;
       this.#draining = true;
       clearInterval(this.#tick);
       for (const site of this.#sites.values()) site.closeIdle();
       if (this.#connections.size === 0) resolve();
     });
-    return this.#drained;
+    await this.#notices.idle();
   }
 
   /** When the time for draining is over. */
@@ -121,7 +135,8 @@ export class Outbound implements SiteOwner {
   }
 
   #onTick(): void {
-    for (const row of this.#scheduler.due(wallMs())) if (this.#spool.index.has(row)) this.look(row);
+    const due = this.#notices.crowded ? [] : this.#scheduler.due(wallMs());
+    for (const row of due) if (this.#spool.index.has(row)) this.look(row);
     for (const site of this.#sites.values()) {
       if (site.disposable) this.#sites.delete(site.key);
       else if (site.readySize > 0) site.pump();
@@ -216,81 +231,40 @@ export class Outbound implements SiteOwner {
     );
   }
 
-  /** What became of a parcel's recipients, in its order. `again` is the connection's business and not seen here. */
+  /** What became of a parcel's recipients, in its order, and the end of its hold. What follows is settlement.ts. */
   settle(parcel: Parcel, site: string, outcomes: readonly Outcome[], peer: Peer, startMs: number): void {
-    const { message } = parcel;
-    const { envelope } = message;
+    const { message, recipients } = parcel;
+    const { envelope, row } = message;
+    const { index } = this.#spool;
     const nowMs = wallMs();
-    const changes: Change[] = [];
-    const failed: FailedRecipient[] = [];
-    const waiting = new Set<number>();
-    parcel.recipients.forEach((recipient, at) => {
-      const outcome = outcomes[at]!;
-      const before = message.state(recipient);
-      if (before.tag !== 'waiting') this.#spool.index.unclaim(message.row, recipient); // lost meanwhile
-      if (outcome.tag === 'again' || before.tag !== 'waiting') return;
-      if (outcome.tag === 'delivered') {
-        changes.push({ recipient, state: { tag: 'delivered' } });
-        this.relay.metrics.observe('queue_seconds', (nowMs - envelope.acceptedMs) / 1000);
-        return;
-      }
-      const attempts = before.attempts + 1;
-      const nextMs =
-        outcome.tag === 'failed'
-          ? null
-          : nextAttemptMs(attempts, envelope.acceptedMs, nowMs, randomFraction(), this.relay.retryRules);
-      if (nextMs === null) {
-        if (outcome.tag === 'deferred') this.relay.metrics.count('recipients_expired');
-        failed.push({ recipient, outcome, expired: outcome.tag === 'deferred', host: peer.host });
-      } else {
-        const detail = describe(outcome);
-        const { warned } = before;
-        changes.push({ recipient, state: { tag: 'waiting', attempts, nextMs, site, detail, warned } });
-        waiting.add(nextMs);
-      }
-    });
-    this.relay.logAttempt(message, site, parcel.recipients, outcomes, peer, monotonicMs() - startMs);
-    if (changes.length > 0) this.#record(message.row, changes);
-    for (const { recipient, state } of changes) {
-      if (state.tag === 'waiting') this.#spool.index.unclaim(message.row, recipient);
-    }
-    for (const dueMs of waiting) this.#scheduler.add(message.row, dueMs);
-    if (failed.length > 0) this.#bounce(message, failed);
+    const attempt = { site, recipients, outcomes, peer, nowMs, chance: randomFraction() };
+    const settled = settle(envelope, (recipient) => message.state(recipient), attempt, this.relay.config);
+    for (const at of recipients) if (index.dueMs(row, at) === null) index.unclaim(row, at); // lost meanwhile
+    this.relay.logAttempt(message, site, recipients, outcomes, peer, monotonicMs() - startMs);
+    const { metrics } = this.relay;
+    for (let n = 0; n < settled.delivered; n++) metrics.observe('queue_seconds', (nowMs - envelope.acceptedMs) / 1000);
+    if (settled.expired > 0) metrics.count('recipients_expired', settled.expired);
+    for (const [why, alike] of settled.unreported) logUnreported(this.relay, envelope, 'failed', why, alike.length);
+    if (settled.changes.length > 0) this.relay.record(row, settled.changes);
+    for (const { recipient, state } of settled.changes) if (state.tag === 'waiting') index.unclaim(row, recipient);
+    for (const dueMs of settled.retryMs) this.#scheduler.add(row, dueMs);
+    if (settled.notices.length > 0) this.#tell(message, settled.notices);
     else this.#spool.rest(message);
   }
 
-  async #record(row: Row, changes: readonly Change[]): Promise<void> {
+  /** Holds the message until all is told. */
+  async #tell(message: Stored, notices: readonly Notice[]): Promise<void> {
+    const { row } = message;
     try {
-      await this.#spool.mark(row, changes);
-    } catch (error) {
-      this.#notRecorded(error);
-    }
-  }
-
-  /** The bounce is durable before the failure is: a crash between them may bounce twice, but never not at all. */
-  async #bounce(message: Stored, failed: readonly FailedRecipient[]): Promise<void> {
-    const recipients = failed.map((each) => each.recipient);
-    try {
-      const bounce = await writeBounce(this.relay, message, failed);
-      if (bounce !== null) this.enqueue(bounce);
-      await this.#spool.mark(
-        message.row,
-        recipients.map((recipient) => ({ recipient, state: { tag: 'failed' } })),
-      );
-    } catch (error) {
-      this.#notRecorded(error);
-      // No room for the bounce: the failure is not recorded, so the recipient is tried, and bounced, later.
-      for (const at of recipients) this.#spool.index.unclaim(message.row, at);
-      this.#scheduler.add(message.row, wallMs() + BOUNCE_AGAIN_MS);
+      for (const notice of notices) {
+        if (await this.#notices.tell(message, notice)) continue;
+        // No room for a bounce: the failure is not recorded, so the recipient is tried, and bounced, later.
+        for (const { recipient } of notice.recipients) this.#spool.index.unclaim(row, recipient);
+        this.#scheduler.add(row, wallMs() + BOUNCE_AGAIN_MS);
+      }
     } finally {
       this.#spool.rest(message);
     }
-  }
-
-  /** A mark that is lost means, after a restart, one more delivery (architecture §3.6). */
-  #notRecorded(error: unknown): void {
-    if (!(error instanceof SpoolFailure)) throw error;
-    if (error.reason === 'broken') this.relay.broken(error.message);
   }
 }
 
@@ -298,9 +272,3 @@ const BOUNCE_AGAIN_MS = 60_000;
 const UNREADABLE_AGAIN_MS = 60_000;
 
 const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);
-
-/** One line for the journal, the log and the DSN. */
-export const describe = (outcome: Outcome): string =>
-  [outcome.code === 0 ? '' : outcome.code, outcome.enhanced ?? '', outcome.text]
-    .filter((part) => part !== '')
-    .join(' ');

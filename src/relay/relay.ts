@@ -14,12 +14,12 @@ import type { Outcome } from '../smtp/client.ts';
 import type { ReplyKey } from '../smtp/replies.ts';
 import { REPLIES } from '../smtp/replies.ts';
 import type { Settings } from '../smtp/session.ts';
-import type { Spool, Stored } from '../spool/spool.ts';
+import type { Change, Row, Spool, Stored } from '../spool/spool.ts';
+import { SpoolFailure } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
 import type { Origin } from './inbound.ts';
 import type { Outbound, Peer } from './outbound.ts';
-import type { RetryRules } from './retry.ts';
 import type { Caller, InboundSession } from './session.ts';
 
 const ENDED = {
@@ -52,7 +52,6 @@ export class Relay {
   readonly nextId: NextId;
   readonly local: LocalDomains;
   readonly contentRules: ContentRules;
-  readonly retryRules: RetryRules;
   readonly sessions = new Set<InboundSession>();
   /** Set once, right after construction: the two halves know each other. */
   outbound!: Outbound;
@@ -74,7 +73,6 @@ export class Relay {
     this.nextId = tools.nextId;
     this.local = { domains: new Set(this.config.domains), subdomains: this.config.subdomains };
     this.contentRules = this.config;
-    this.retryRules = this.config;
     this.settings = { outside: this.#settingsOf('outside', false), inside: this.#settingsOf('inside', false) };
   }
 
@@ -136,6 +134,22 @@ export class Relay {
     this.logger.log('spool-broken', { detail });
     this.#tools.onBroken(detail);
     void this.outbound.drain();
+  }
+
+  /** A mark that is lost means, after a restart, one more delivery (architecture §3.6). Never rejects. */
+  async record(row: Row, changes: readonly Change[]): Promise<void> {
+    try {
+      await this.spool.mark(row, changes);
+    } catch (error) {
+      this.spoolFailed(error);
+    }
+  }
+
+  /** Anything but a failure of the spool is a bug of ours, and goes on. */
+  spoolFailed(error: unknown): SpoolFailure['reason'] {
+    if (!(error instanceof SpoolFailure)) throw error;
+    if (error.reason === 'broken') this.broken(error.message);
+    return error.reason;
   }
 
   /** Why no transaction may begin now, or null. */

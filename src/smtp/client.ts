@@ -70,6 +70,8 @@ export type Transaction = {
   readonly bdat: boolean;
   readonly parameters: string;
   readonly dsn: boolean;
+  /** MAIL says SMTPUTF8. */
+  readonly utf8: boolean;
   stage: Stage;
   /** By index in mail.recipients; null: accepted, or not yet answered. */
   readonly outcomes: (Outcome | null)[];
@@ -116,6 +118,7 @@ export function beginTransaction(mail: Mail, terms: Terms): Begun {
     bdat: capabilities.pipelining && capabilities.chunking && terms.contentAtHand,
     parameters: mailParameters(mail, capabilities),
     dsn: capabilities.dsn,
+    utf8: needsSmtpUtf8(mail),
     stage: rsetFirst ? 'rset' : 'mail',
     outcomes: mail.recipients.map(() => null),
     at: 0,
@@ -161,10 +164,10 @@ function mailParameters(mail: Mail, capabilities: Capabilities): string {
 const mailLine = ({ mail, parameters }: Transaction): string =>
   `MAIL FROM:<${path(mail.sender, mail.smtpUtf8)}>${parameters}\r\n`;
 
-function recipientLine({ address, notify, orcpt }: Recipient, { mail, dsn }: Transaction): string {
+function recipientLine({ address, notify, orcpt }: Recipient, { mail, dsn, utf8 }: Transaction): string {
   let text = `RCPT TO:<${path(address, mail.smtpUtf8)}>`;
   if (dsn && notify !== undefined) text += ` NOTIFY=${(notify === 'never' ? notify : notify.join(',')).toUpperCase()}`;
-  if (dsn && orcpt !== undefined) text += ` ORCPT=${word(asXtext(orcpt))}`;
+  if (dsn && orcpt !== undefined) text += ` ORCPT=${utf8 ? utf8Word(orcpt) : word(asXtext(orcpt))}`;
   return `${text}\r\n`;
 }
 
@@ -185,7 +188,15 @@ function word(text: string): string {
   return text;
 }
 
-/** RFC 6533 §3: in this form an internationalized address passes servers with SMTPUTF8 and without. */
+function utf8Word(text: string): string {
+  assert(/^[^\x00-\x20\x7f-\xa0]+$/.test(text), 'a parameter is one word');
+  return utf8Octets(text);
+}
+
+/**
+ * With SMTPUTF8 an ORCPT goes as it came (RFC 3461 §5.2.1); in this form an internationalized address passes servers
+ * without (RFC 6533 §3).
+ */
 const asXtext = (orcpt: string): string =>
   isAscii(orcpt)
     ? orcpt

@@ -26,9 +26,9 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   3030: ['partly', 'CHUNKING and BINARYMIME', 'CHUNKING; BINARYMIME is not offered'],
   3207: ['yes', 'STARTTLS', 'opportunistic towards MXes, unless configured'],
   3461: [
-    'partly',
+    'yes',
     'DSN',
-    'parameters are parsed, kept and passed on; DSNs of success, delay and relaying are not written',
+    'no alias is expanded here; NOTIFY=NEVER to a server without DSN keeps its sender (§5.2.2 d lets it be nulled)',
   ],
   3885: ['no', 'MTRK', 'not offered: 555'],
   4616: ['yes', 'SASL PLAIN', 'as a client of a smart host'],
@@ -44,17 +44,18 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
 
   // Status codes and notifications.
   3463: ['yes', 'Enhanced status codes', ''],
-  3464: ['partly', 'Delivery status notifications', 'action failed; other actions are not reported'],
+  3464: ['yes', 'Delivery status notifications', 'failed, delayed, relayed, delivered; nothing is expanded here'],
   3834: ['yes', 'Automatic responses', 'for our notifications'],
   5248: ['yes', 'Registry of enhanced status codes', ''],
   6522: ['yes', 'multipart/report', ''],
-  6533: ['partly', 'Internationalized DSN', 'utf-8 addresses and global media types, for action failed'],
+  6533: ['yes', 'Internationalized DSN', 'for delivery; dispositions (MDN) are for who reads mail'],
 
   // Content.
   3848: ['yes', 'Transmission types', 'in our Received fields'],
   5322: ['partly', 'Internet message format', 'what a relay writes (Received, DSNs) and counts; content is not mended'],
 
-  2045: ['no', 'MIME bodies', 'content is passed on as it is; the load generator writes base64 and quoted-printable'],
+  2045: ['partly', 'MIME bodies', 'quoted-printable in our notifications; content is passed on as it is'],
+  2046: ['partly', 'MIME media types', 'as above'],
 
   // Names, addresses, DNS.
   1034: ['partly', 'Domain names: concepts', "as a client: CNAMEs are followed; recursion is the resolver's"],

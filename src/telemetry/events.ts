@@ -34,8 +34,14 @@ export const EVENTS = {
 
   // Delivery.
   delivery: ['info', 'one attempt, and what became of its recipients'],
-  bounce: ['info', 'a delivery status notification was queued'],
-  'bounce-dropped': ['info', 'nobody to tell: the failed message had the null sender'],
+  bounce: [
+    'info',
+    'a delivery status notification was queued: its `id`, the message that it is `about`, and its kind (failed, delayed, relayed, delivered; double: of a double bounce, to the postmaster)',
+  ],
+  'bounce-dropped': [
+    'info',
+    'nobody is told: null-sender, double-bounce (the report of one failed), not-wanted (NOTIFY); of another kind than failed: full (the disk), unreadable (the message)',
+  ],
 
   // The spool.
   'spool-recovered': ['info', 'the journal is replayed'],

@@ -42,6 +42,8 @@ const ATTEMPTS = 'Delivery attempts (a transaction or its failure), by site and 
 const attempt = (side: string, outcome: string) => counter('delivery_attempts_total', ATTEMPTS, { side, outcome });
 const RECIPIENTS = 'Recipients by what became of them; one is deferred as often as it is tried in vain';
 const recipients = (outcome: string) => counter('recipients_total', RECIPIENTS, { outcome });
+const DSN = 'Delivery status notifications queued; double: of double bounces, to the postmaster';
+const dsn = (kind: string) => counter('dsn_queued_total', DSN, { kind });
 
 export const METRICS = {
   // The gate.
@@ -120,7 +122,15 @@ export const METRICS = {
   recipients_deferred: recipients('deferred'),
   recipients_failed: recipients('failed'),
   recipients_expired: recipients('expired'),
-  dsn_queued: counter('dsn_queued_total', 'Delivery status notifications queued'),
+  dsn_failed: dsn('failed'),
+  dsn_delayed: dsn('delayed'),
+  dsn_relayed: dsn('relayed'),
+  dsn_delivered: dsn('delivered'),
+  dsn_double: dsn('double'),
+  dsn_dropped: counter(
+    'dsn_dropped_total',
+    'Notifications that were not wanted, had nobody to go to, or found no room',
+  ),
   delivery_seconds: histogram(
     'delivery_seconds',
     "A delivered message's last attempt, from its start to the next hop's 250",

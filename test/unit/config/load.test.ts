@@ -98,6 +98,9 @@ const BAD: Readonly<Record<OptionKey, readonly string[]>> = {
   insideTls: ['always'],
   retrySeconds: ['60,', '0', '60,x', '60;300', Array.from({ length: 65 }, () => '1').join(',')],
   queueSecondsMax: ['0', '2592001'],
+  delayWarningSeconds: ['-1', '2592001'],
+  bounceBytesMax: ['1023', '1048577'],
+  doubleBounces: ['keep', '1'],
 };
 
 for (const [key, texts] of Object.entries(BAD)) {

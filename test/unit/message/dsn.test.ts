@@ -36,6 +36,9 @@ const bob = (more: Partial<ReportedRecipient> = {}): ReportedRecipient => ({
 
 const request = (more: Partial<DsnRequest> = {}): DsnRequest => ({
   id: 'mib3k2x9-a1b2c3-00-0001',
+  kind: 'failed',
+  to: 'alice@example.org',
+  from: 'MAILER-DAEMON@relay.example',
   hostname: 'relay.example',
   postmaster: 'postmaster@relay.example',
   nowMs: NOW_MS,
@@ -44,6 +47,9 @@ const request = (more: Partial<DsnRequest> = {}): DsnRequest => ({
   recipients: [bob()],
   ...more,
 });
+
+/** What is sent, as text. */
+const textOf = (given: DsnRequest): string => Buffer.from(buildDsn(given).octets, 'latin1').toString('utf8');
 
 type Part = { readonly type: string; readonly encoding: string; readonly body: string };
 
@@ -54,7 +60,7 @@ const fieldOf = (header: string, name: string): string => {
 
 /** Taken apart as a reader does it. */
 function read(more: Partial<DsnRequest> = {}): { top: string; text: string; parts: readonly Part[] } {
-  const { text } = buildDsn(request(more));
+  const text = textOf(request(more));
   assert.doesNotMatch(text, /\r(?!\n)|(?<!\r)\n/, 'CRLF line ends only');
   const section = splitHeaders(text);
   assert.equal(section.complete, true);
@@ -118,6 +124,7 @@ test('a failure, in full', () => {
   const status = [
     'Reporting-MTA: dns; relay.example',
     'Arrival-Date: Tue, 24 Nov 2026 13:00:00 +0000',
+    'X-Postern-Id: mib00000-a1b2c3-00-0001',
     '',
     'Final-Recipient: rfc822; bob@example.com',
     'Action: failed',
@@ -147,11 +154,12 @@ describe('a group for each recipient (RFC 3464 §2.3)', () => {
 
   const table: readonly (readonly [name: string, more: Partial<DsnRequest>, status: string, absent: RegExp])[] = [
     ['no status from the server', { recipients: [bob({ enhanced: '' })] }, '5.0.0', /^$/],
-    ['no server', { recipients: [bob({ code: 0, enhanced: '5.1.2', host: '' })] }, '5.1.2', /Remote-MTA|Diagnostic/],
+    ['no server', { recipients: [bob({ code: 0, enhanced: '5.1.2', host: '' })] }, '5.1.2', /Remote-MTA|smtp;/],
     ['expired', { recipients: [bob({ code: 450, enhanced: '4.2.1', expired: true })] }, '4.4.7', /^$/],
     ['delayed', { kind: 'delayed', recipients: [bob({ code: 450, enhanced: '4.2.1' })] }, '4.2.1', /^$/],
     ['delayed, no status', { kind: 'delayed', recipients: [bob({ code: 450, enhanced: '' })] }, '4.0.0', /^$/],
-    ['relayed', { kind: 'relayed', recipients: [bob({ code: 250, enhanced: '2.1.5' })] }, '2.1.5', /^$/],
+    ['relayed', { kind: 'relayed', recipients: [bob({ code: 250, enhanced: '2.1.5' })] }, '2.1.5', /Will-Retry/],
+    ['delivered', { kind: 'delivered', recipients: [bob({ code: 250, enhanced: '' })] }, '2.0.0', /Will-Retry/],
     ['a status of another class', { recipients: [bob({ enhanced: '2.0.0' })] }, '5.0.0', /^$/],
   ];
   for (const [name, more, status, absent] of table) {
@@ -162,7 +170,36 @@ describe('a group for each recipient (RFC 3464 §2.3)', () => {
     });
   }
 
-  test('a delay says until when', () => {
+  test('what we say ourselves is no reply of a server', () => {
+    const recipients = [bob({ code: 0, enhanced: '4.4.1', text: 'connection refused', host: '', expired: true })];
+    assert.match(statusOf({ recipients }), /\r\nDiagnostic-Code: x-postern; 4\.4\.1 connection refused\r\n/);
+  });
+
+  test('a host without a name is an address literal', () => {
+    assert.match(statusOf({ recipients: [bob({ host: '192.0.2.1' })] }), /\r\nRemote-MTA: dns; \[192\.0\.2\.1\]\r\n/);
+    assert.match(
+      statusOf({ recipients: [bob({ host: '2001:db8::1' })] }),
+      /\r\nRemote-MTA: dns; \[IPv6:2001:db8::1\]\r\n/,
+    );
+  });
+
+  test('parameters come back to their sender as they were, unfolded and with each blank', () => {
+    const recipient = { address: '"a  b"@example.com', orcpt: `rfc822;${'x'.repeat(90)}+20+20y@example.com` };
+    const status = statusOf({ envelope: envelope({ envid: 'Q+20+20Q' }), recipients: [bob({ recipient })] });
+    assert.match(status, /^Original-Envelope-Id: Q {2}Q\r\n/);
+    assert.match(status, /\r\nOriginal-Recipient: rfc822; x{90} {2}y@example\.com\r\n/);
+    assert.match(status, /\r\nFinal-Recipient: rfc822; "a {2}b"@example\.com\r\n/);
+  });
+
+  test('people read of fifty, programs of all', () => {
+    const many = Array.from({ length: 60 }, (_, at) => bob({ recipient: { address: `r${at}@example.com` } }));
+    const { parts } = read({ recipients: many });
+    assert.equal(parts[0]!.body.match(/<r\d+@/g)?.length, 50);
+    assert.match(parts[0]!.body, /\r\nAnd 10 more, which the next part of this report names\.\r\n/);
+    assert.equal(parts[1]!.body.match(/^Final-Recipient:/gm)?.length, 60);
+  });
+
+  test('a delay says until when, and nothing else does', () => {
     const recipients = [bob({ willRetryUntilMs: NOW_MS + 3_600_000 })];
     const { parts, top } = read({ kind: 'delayed', recipients });
     assert.match(parts[1]!.body, /\r\nWill-Retry-Until: Tue, 24 Nov 2026 15:00:00 \+0000\r\n$/);
@@ -188,10 +225,14 @@ describe('what is returned', () => {
     assert.equal(originalOf({ headers: '\r\n' }).body, '');
   });
 
-  test('the whole message, where it is given and ASCII', () => {
+  test('the whole message, where it is given, byte for byte', () => {
     const content = 'A: b\r\n\r\nbody\r\n';
     assert.deepEqual(originalOf({ content }), { type: 'message/rfc822', encoding: '', body: content });
-    assert.equal(originalOf({ content: `${content}\xe9` }).type, 'text/rfc822-headers');
+    const { octets } = buildDsn(request({ content: `${content}\xe9` }));
+    assert.match(octets, /\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--postern-/);
+    assert.ok(
+      octets.includes(`Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${content}\xe9\r\n--`),
+    );
   });
 
   test('a Message-ID that is none is not answered', () => {
@@ -218,6 +259,7 @@ describe('characters', () => {
     const recipient = { address: 'jörg@example.com', orcpt: 'utf-8;jörg@example.com' };
     const { parts, top } = read({
       headers,
+      to: 'alice@bücher.example',
       envelope: envelope({ smtpUtf8: true, sender: 'alice@bücher.example' }),
       recipients: [bob({ recipient })],
     });
@@ -236,9 +278,31 @@ describe('characters', () => {
   });
 
   test('SMTPUTF8 is needed for the sender’s address only', () => {
-    const needs = (more: Partial<Envelope>) => buildDsn(request({ headers, envelope: envelope(more) })).smtpUtf8;
-    assert.equal(needs({ smtpUtf8: true }), false);
-    assert.equal(needs({ smtpUtf8: true, sender: 'jörg@example.org' }), true);
+    const needs = (to: string) => buildDsn(request({ headers, to, envelope: envelope({ smtpUtf8: true }) })).smtpUtf8;
+    assert.equal(needs('alice@example.org'), false);
+    assert.equal(needs('jörg@example.org'), true);
+  });
+
+  test('on the way to an ASCII address there may be servers without SMTPUTF8: quoted-printable (RFC 6533 §4.5)', () => {
+    const recipient = { address: 'jörg@example.com' };
+    const content = octets('Subject: grüße\r\n\r\nein = zwei \r\n');
+    const { text, parts, top } = read({
+      content,
+      envelope: envelope({ smtpUtf8: true }),
+      recipients: [bob({ recipient })],
+    });
+    assert.match(text, /^[\x00-\x7f]*$/);
+    assert.deepEqual(
+      parts.map(({ type, encoding }) => [type, encoding]),
+      [
+        ['text/plain; charset=utf-8', 'quoted-printable'],
+        ['message/global-delivery-status', 'quoted-printable'],
+        ['message/global', 'quoted-printable'],
+      ],
+    );
+    assert.match(parts[1]!.body, /\r\nFinal-Recipient: utf-8; j=C3=B6rg@example\.com\r\n/);
+    assert.equal(parts[2]!.body, 'Subject: gr=C3=BC=C3=9Fe\r\n\r\nein =3D zwei=20\r\n');
+    assert.equal(fieldOf(top, 'content-transfer-encoding'), '');
   });
 
   test('parts that are ASCII keep their usual types', () => {
@@ -249,11 +313,10 @@ describe('characters', () => {
     );
   });
 
-  test('the whole of a message with SMTPUTF8 is returned if it is UTF-8', () => {
+  test('the whole of a message with SMTPUTF8 goes back to an internationalized address as it is', () => {
     const utf8 = envelope({ smtpUtf8: true });
-    const whole = originalOf({ envelope: utf8, content: octets('A: ü\r\n\r\nbody\r\n') });
+    const whole = originalOf({ envelope: utf8, to: 'jörg@a.example', content: octets('A: ü\r\n\r\nbody\r\n') });
     assert.deepEqual(whole, { type: 'message/global', encoding: '8bit', body: 'A: ü\r\n\r\nbody\r\n' });
-    assert.equal(originalOf({ envelope: utf8, content: 'A: \xfc\r\n' }).type, 'text/rfc822-headers');
   });
 });
 
@@ -294,12 +357,20 @@ describe('whatever is in it', () => {
   });
 });
 
+test('a double bounce, to the postmaster', () => {
+  const { top, parts } = read({ to: 'postmaster@relay.example', envelope: envelope({ sender: '' }) });
+  assert.match(top, /\r\nTo: <postmaster@relay\.example>\r\nSubject: Undeliverable mail of the null sender\r\n/);
+  assert.equal(fieldOf(top, 'auto-submitted'), 'auto-generated');
+  assert.match(parts[0]!.body, /\r\nA message of the null sender of Tue, 24 Nov/);
+  assert.match(parts[1]!.body, /\r\nAction: failed\r\n/);
+});
+
 describe('our own bugs', () => {
   test('a notification to the null sender (RFC 5321 §6.1)', () => {
-    assert.throws(() => buildDsn(request({ envelope: envelope({ sender: '' }) })), AssertionFailure);
+    assert.throws(() => buildDsn(request({ to: '' })), AssertionFailure);
   });
   test('about nobody', () => assert.throws(() => buildDsn(request({ recipients: [] })), AssertionFailure));
   test('a sender that is more than a line', () => {
-    assert.throws(() => buildDsn(request({ envelope: envelope({ sender: 'a@b>\r\nBcc: <c@d' }) })), AssertionFailure);
+    assert.throws(() => buildDsn(request({ to: 'a@b>\r\nBcc: <c@d' })), AssertionFailure);
   });
 });

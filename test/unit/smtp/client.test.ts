@@ -429,7 +429,20 @@ describe('parameters are said where they are offered', () => {
     assert.match(wireOf(mailTo(1, { smtpUtf8: true, eightBit: true }), all), / SMTPUTF8\|/);
   });
 
-  test('an international ORCPT is sent in ASCII (RFC 6533 §3)', () => {
+  test('an international ORCPT is sent as it came where MAIL says SMTPUTF8', () => {
+    const orcpt = 'utf-8;jörg\\x{2B}😀@b.example';
+    const recipients = [{ address: 'ö@b.example', orcpt }];
+    const wire = `MAIL FROM:<s@a.example> SMTPUTF8|RCPT TO:<ö@b.example> ORCPT=${orcpt}|DATA|`;
+    const capabilities = { ...PIPELINED, dsn: true, smtpUtf8: true };
+    assert.equal(
+      Buffer.from(wireOf(mailTo(0, { recipients, smtpUtf8: true }), capabilities), 'latin1').toString(),
+      wire,
+    );
+    const spaced = [{ address: 'ö@b.example', orcpt: 'utf-8;ö NOTIFY=NEVER' }];
+    assert.throws(() => wireOf(mailTo(0, { recipients: spaced, smtpUtf8: true }), capabilities), AssertionFailure);
+  });
+
+  test('an international ORCPT is sent in ASCII elsewhere (RFC 6533 §3)', () => {
     const recipients = [{ address: 'a@b.example', orcpt: 'utf-8;jörg😀@b.example' }];
     const wire = 'MAIL FROM:<s@a.example>|RCPT TO:<a@b.example> ORCPT=utf-8;j\\x{F6}rg\\x{1F600}@b.example|DATA|';
     assert.equal(wireOf(mailTo(0, { recipients, smtpUtf8: true }), { ...PIPELINED, dsn: true }), wire);
