@@ -3,7 +3,7 @@
  *
  *   enqueue ─► dispatch: router names a site for each recipient ─► site: ready ─► delivery.ts: one transaction
  *      ▲                                                                             │ an outcome per recipient
- *      └── scheduler ◄── deferred ◄────────── settle: marks in the journal, DSN for what failed ◄┘
+ *      └── scheduler ◄── deferred ◄─────── settle: marks in the journal, and notices of what became of it ◄┘
  *
  * A recipient is final only when the journal says so; until then a crash leads to another attempt, never to a loss
  * (architecture §3.6).
