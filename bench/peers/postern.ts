@@ -111,6 +111,9 @@ function environmentOf(options: PosternOptions): Record<string, string> {
     INSIDE_LISTEN: '127.0.0.1:0',
     ADMIN_LISTEN: '127.0.0.1:0',
     SPOOL_DIR: join(options.folder, 'spool'),
+    // A demo or a measurement on a disk that is nearly full is still one.
+    SPOOL_FREE_BYTES_MIN: '0',
+    SPOOL_FREE_INODES_MIN: '0',
     ...options.environment,
   };
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [`POSTERN_${name}`, value]));

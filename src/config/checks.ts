@@ -15,9 +15,27 @@ export function crossFaults(config: Config): readonly CrossFault[] {
   if (config.insideRoute.length === 0)
     add(['insideRoute'], 'is not set; write your inside servers, as smtp://10.0.0.5:25');
   if (config.outsideListen.length === 0) add(['outsideListen'], 'names no address; write address:port');
-  faults.push(...clashes(config));
+  faults.push(...clashes(config), ...pressureFaults(config));
   const tls = loadTlsMaterial(config);
   if ('faults' in tls) faults.push(...tls.faults.map((fault) => ({ about: ['tlsCert', 'tlsKey'] as const, fault })));
+  return faults;
+}
+
+/** Marks that would be passed before anything is wrong, or only when it is too late. */
+function pressureFaults(config: Config): readonly CrossFault[] {
+  const { memoryBytesMax, memoryResidentBytesMax, segmentBytes, spoolFreeBytesMin, workers } = config;
+  const faults: CrossFault[] = [];
+  if (memoryResidentBytesMax > 0 && memoryBytesMax > memoryResidentBytesMax / 2) {
+    const theirs = `${variableOf('memoryResidentBytesMax')} (${memoryResidentBytesMax})`;
+    const fault = `${variableOf('memoryBytesMax')}="${memoryBytesMax}": content alone would take more than half of ${theirs}; write less, or more there`;
+    faults.push({ about: ['memoryBytesMax', 'memoryResidentBytesMax'], fault });
+  }
+  if (spoolFreeBytesMin > 0 && spoolFreeBytesMin < 2 * workers * segmentBytes) {
+    const least = 2 * workers * segmentBytes;
+    const words = `half of it must hold a segment of each shard; write at least ${least}, or 0 for off`;
+    const fault = `${variableOf('spoolFreeBytesMin')}="${spoolFreeBytesMin}": ${words}`;
+    faults.push({ about: ['spoolFreeBytesMin', 'workers', 'segmentBytes'], fault });
+  }
   return faults;
 }
 

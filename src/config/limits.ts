@@ -135,6 +135,16 @@ const TABLE = {
   startMsMax: [600_000, 'journals of several GB are replayed in a few minutes', 'the start fails'],
   shutdownGraceMs: [2000, 'a shard that has cut its sessions still closes its journal', 'its thread is ended'],
   reportMs: [50, 'log lines travel to main in batches', 'main knows them so much later'],
+  pressureMs: [
+    1000,
+    'what runs out does so in seconds; one statfs and one file of /proc each time',
+    'a watermark is noticed so much later, and passed by what comes in it',
+  ],
+  pressureReadingMsMax: [
+    10_000,
+    'statfs waits for a free thread, and behind a busy disk',
+    'free space counts as unknown until there is an answer',
+  ],
   statusMs: [1000, 'gauges and the dashboard are as fresh as this', 'they are older'],
 
   adminConnectionsMax: [64, 'a few dashboards and Prometheus', 'further ones are closed'],

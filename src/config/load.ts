@@ -8,7 +8,7 @@
 import { crossFaults } from './checks.ts';
 import { nearest } from './nearest.ts';
 import type { Config, Option, OptionKey, Parsed } from './options.ts';
-import { OPTIONS, variableOf } from './options.ts';
+import { MEMORY_BYTES_MOST, OPTIONS, SPOOL_FREE_BYTES_MOST, variableOf } from './options.ts';
 import type { Route, RouteText, TlsPolicy } from './parsers.ts';
 import { canonicalAddress } from './parsers.ts';
 import type { System } from './system.ts';
@@ -19,6 +19,11 @@ export type Loaded = { readonly config: Config } | { readonly faults: readonly s
 
 const KEYS = Object.keys(OPTIONS) as OptionKey[];
 const CONNECTIONS_DEFAULT = 16_000;
+const MIB = 1_048_576;
+const CONTENT_BYTES_DEFAULT = 256 * MIB;
+const SPOOL_FREE_BYTES_DEFAULT = 1024 * MIB;
+/** Half of it, where level 2 begins, is still the segment in use and the next one of each shard. */
+const SPOOL_FREE_SEGMENTS = 4;
 /** The client's socket, the file of a large message, and the connection that carries it on. */
 const DESCRIPTORS_PER_SESSION = 3;
 /** Listeners, standard streams, refused clients that linger (LIMITS.refusedSocketsMax), admin clients, libraries. */
@@ -56,13 +61,31 @@ function textsOf(environment: Environment): Texts {
   return Object.fromEntries(texts) as Texts;
 }
 
+/** A quarter of a small machine: the rest is for everything else that we do. */
+const contentBytesOf = ({ memoryBytes }: System): number =>
+  Math.max(16 * MIB, Math.min(CONTENT_BYTES_DEFAULT, Math.floor(memoryBytes / 4)));
+
+/** A quarter is left to the kernel: sockets, page cache. */
+const residentBytesOf = ({ memoryBytes }: System): number =>
+  Math.min(MEMORY_BYTES_MOST, Math.floor((memoryBytes * 3) / 4));
+
+/** Texts that are no numbers, or out of bounds, are refused by their own rows. */
+function spoolFreeBytesOf(workers: string, segmentBytes: string): number {
+  const asked = SPOOL_FREE_SEGMENTS * Number(workers) * Number(segmentBytes);
+  return asked > SPOOL_FREE_BYTES_DEFAULT ? Math.min(asked, SPOOL_FREE_BYTES_MOST) : SPOOL_FREE_BYTES_DEFAULT;
+}
+
 function withMachineDefaults(texts: Texts, system: System): Texts {
   const nameservers = system.nameservers.filter((text) => canonicalAddress(text) !== null);
+  const workers = texts.workers || String(Math.min(system.cores, 256));
   return {
     ...texts,
     hostname: texts.hostname || system.hostname,
-    workers: texts.workers || String(Math.min(system.cores, 256)),
+    workers,
     connectionsMax: texts.connectionsMax || String(CONNECTIONS_DEFAULT),
+    memoryBytesMax: texts.memoryBytesMax || String(contentBytesOf(system)),
+    spoolFreeBytesMin: texts.spoolFreeBytesMin || String(spoolFreeBytesOf(workers, texts.segmentBytes)),
+    memoryResidentBytesMax: texts.memoryResidentBytesMax || String(residentBytesOf(system)),
     // resolv.conf(5): none means loopback.
     dnsServers: texts.dnsServers || nameservers.slice(0, 8).join(',') || '127.0.0.1',
   };
@@ -73,6 +96,9 @@ const STAND_IN: Readonly<Partial<Record<OptionKey, string>>> = {
   hostname: 'localhost',
   workers: '1',
   connectionsMax: '1',
+  memoryBytesMax: String(16 * MIB),
+  spoolFreeBytesMin: '0',
+  memoryResidentBytesMax: '0',
 };
 
 function parse(

@@ -43,6 +43,9 @@ export type Option = {
 
 const MIB = 1_048_576;
 const DAY = 86_400;
+/** Bounds that load.ts keeps to as well: 16 TiB, 64 TiB. */
+export const MEMORY_BYTES_MOST = 16_777_216 * MIB;
+export const SPOOL_FREE_BYTES_MOST = 67_108_864 * MIB;
 
 export const OPTIONS = {
   // Who we are, and where we listen.
@@ -161,7 +164,8 @@ export const OPTIONS = {
   },
   memoryBytesMax: {
     schema: whole(16 * MIB, 65_536 * MIB),
-    default: String(256 * MIB),
+    default: '',
+    words: '268435456, or a quarter of the memory where that is less',
     unit: 'bytes',
     why: 'content in memory over all shards; beyond, content is read back from disk for delivery',
   },
@@ -170,6 +174,32 @@ export const OPTIONS = {
     default: String(16 * MIB),
     unit: 'bytes',
     why: 'one journal file; larger ones are created more rarely, smaller ones are freed sooner',
+  },
+  spoolFreeBytesMin: {
+    schema: whole(0, SPOOL_FREE_BYTES_MOST),
+    default: '',
+    words: '1073741824, or four segments a shard where that is more',
+    unit: 'bytes',
+    why: 'free on the disk of the spool; below, outside is deferred, below half of it everything new, so that mail accepted already, its marks and its bounces have room; twenty of the largest messages; 0: off',
+  },
+  spoolFreeInodesMin: {
+    schema: whole(0, 1_000_000_000),
+    default: '10000',
+    unit: '',
+    why: 'free inodes there, in the same way; a content above 64 KiB takes one; 0: off',
+  },
+  queueMessagesMax: {
+    schema: whole(0, 100_000_000),
+    default: '2000000',
+    unit: '',
+    why: 'messages waiting over all shards; from nine tenths of it on outside is deferred, from all of it everything new; at 250 bytes of memory a recipient, half a GB; 0: off',
+  },
+  memoryResidentBytesMax: {
+    schema: whole(0, MEMORY_BYTES_MOST),
+    default: '',
+    words: 'three quarters of the memory of the machine, or of what its control groups leave',
+    unit: 'bytes',
+    why: 'memory of the process without page cache, in the same way; the rest is for sockets and page cache, and keeps the kernel from ending us; 0: off',
   },
   shutdownSeconds: {
     schema: whole(0, 3600),

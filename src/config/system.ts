@@ -1,10 +1,13 @@
 /** What the machine says, and defaults lean on. Read once at start; tests hand in their own. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { memoryBytesOf } from './memory.ts';
 
 export type System = {
   readonly hostname: string;
   readonly cores: number;
+  /** Of the machine, or what control groups leave of it. */
+  readonly memoryBytes: number;
   /** The process's limit of open files; Node has raised it to the hard limit by the time this is read. */
   readonly descriptorsMax: number;
   /** `nameserver` lines, as they are. */
@@ -14,6 +17,7 @@ export type System = {
 export const readSystem = (): System => ({
   hostname: os.hostname(),
   cores: os.availableParallelism(),
+  memoryBytes: memoryBytesOf(os.totalmem(), contentOf),
   descriptorsMax: descriptorsIn(contentOf('/proc/self/limits')),
   nameservers: nameserversIn(contentOf('/etc/resolv.conf')),
 });

@@ -1,9 +1,9 @@
 /**
  * What becomes of a connection before a shard has it, one decision a step:
  *
- *   accept ─► whose side? ─► stopping? ─► admission (total, client, rate) ─► least loaded shard
- *               │ stranger on an inside listener      │ no                     │ none ready
- *               └─────────────────► one last line, and the connection is closed ◄┘
+ *   accept ─► whose side? ─► stopping? ─► pressed? ─► admission (total, client, rate) ─► least loaded shard
+ *               │ stranger on an inside listener            │ no                     │ none ready
+ *               └─────────────────► one last line, and the connection is closed ◄────┘
  *
  * Nothing is read from the socket here: one that has begun to read cannot be transferred.
  */
@@ -13,6 +13,8 @@ import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { Side } from '../message/envelope.ts';
 import { clientKey, NetworkSet, normaliseAddress } from '../net/addresses.ts';
+import type { Deferral } from '../policy/pressure.ts';
+import type { PressureWord } from '../relay/pressure_word.ts';
 import { REPLIES, replyLine } from '../smtp/replies.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
@@ -26,6 +28,7 @@ import type { Visitor } from './supervisor.ts';
 type GateReply =
   | 'insideOnly'
   | 'shuttingDown'
+  | Deferral['connection']
   | 'tooManyConnections'
   | 'tooManyFromClient'
   | 'tooFastFromClient'
@@ -35,6 +38,9 @@ type GateReply =
 const COUNTED = {
   insideOnly: 'network',
   shuttingDown: 'stopping',
+  closedForSpool: 'spool',
+  closedForQueue: 'queue',
+  closedForMemory: 'memory',
   tooManyConnections: 'total',
   tooManyFromClient: 'client',
   tooFastFromClient: 'rate',
@@ -52,6 +58,7 @@ export interface Dispatcher {
 export type GateSettings = {
   readonly config: Config;
   readonly dispatcher: Dispatcher;
+  readonly pressure: Pick<PressureWord, 'deferral'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
 };
@@ -59,6 +66,7 @@ export type GateSettings = {
 export class Gate {
   readonly #config: Config;
   readonly #dispatcher: Dispatcher;
+  readonly #pressure: GateSettings['pressure'];
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #admission: Admission;
@@ -67,9 +75,10 @@ export class Gate {
   readonly #listeners: Listeners;
   #stopping = false;
 
-  constructor({ config, dispatcher, metrics, logger }: GateSettings) {
+  constructor({ config, dispatcher, pressure, metrics, logger }: GateSettings) {
     this.#config = config;
     this.#dispatcher = dispatcher;
+    this.#pressure = pressure;
     this.#metrics = metrics;
     this.#logger = logger;
     this.#admission = new Admission({ ...config, clientsTrackedMax: LIMITS.clientsTrackedMax });
@@ -126,6 +135,8 @@ export class Gate {
     if (door === 'inside' && !isInside) return 'insideOnly';
     const side = door === 'inside' || (isInside && this.#config.insideOnOutside) ? 'inside' : 'outside';
     if (this.#stopping) return 'shuttingDown';
+    const deferral = this.#pressure.deferral(side);
+    if (deferral !== null) return deferral.connection;
     const refusal = this.#admission.admit(key, monotonicMs());
     if (refusal !== null) return refusal;
     if (!this.#dispatcher.dispatch({ socket, side, local, clientKey: key })) {

@@ -22,6 +22,8 @@ export type ShardTask = {
   readonly ticketSecret: Uint8Array;
   readonly metrics: MetricsMemory;
   readonly siteCounts: SharedArrayBuffer;
+  /** The word of relay/pressure_word.ts. */
+  readonly pressure: SharedArrayBuffer;
   readonly port: MessagePort;
 };
 

@@ -1,8 +1,8 @@
 /**
  * A whole Postern in this process: spool lock, listeners, shards, status, and the order in which they come and go.
  *
- *   start: TLS files ─► spool lock ─► addresses ─► shards (replay) ─► admin ─► "ready"
- *   stop:  addresses given back ─► shards drained ─► admin ─► lock
+ *   start: TLS files ─► spool lock ─► addresses ─► shards (replay) ─► pressure ─► admin ─► "ready"
+ *   stop:  addresses given back ─► shards drained ─► pressure ─► admin ─► lock
  *
  * Clients that come while journals are replayed get 421: an address that cannot be had shows before a long replay.
  */
@@ -10,19 +10,23 @@ import { wallMs } from '../base/clock.ts';
 import { newNode } from '../base/ids.ts';
 import { randomSecret } from '../base/random.ts';
 import { LIMITS } from '../config/limits.ts';
+import { readResidentBytes } from '../config/memory.ts';
 import type { Config, HostPort } from '../config/options.ts';
 import { redact } from '../config/print.ts';
 import { sizeThreadPool } from '../config/thread_pool.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
 import { checkTlsMaterial } from '../net/tls.ts';
+import { PressureWord, pressureMemory } from '../relay/pressure_word.ts';
 import { REPLIES } from '../smtp/replies.ts';
 import { prepareFolder } from '../spool/folder.ts';
+import { readSpoolSpace } from '../spool/space.ts';
 import { LogSink } from '../telemetry/log.ts';
-import { createMetricsMemory, Metrics, mainRow } from '../telemetry/metrics.ts';
+import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/metrics.ts';
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
 import { Gate } from './gate.ts';
 import { listenFault, StartFailure } from './listeners.ts';
+import { PressureWatch } from './pressure_watch.ts';
 import type { SpoolLock } from './spool_lock.ts';
 import { lockSpool } from './spool_lock.ts';
 import { Status } from './status.ts';
@@ -97,6 +101,7 @@ export class Postern {
   readonly #sink: LogSink;
   readonly #supervisor: Supervisor;
   readonly #gate: Gate;
+  readonly #watch: PressureWatch;
   readonly #status: Status;
   #tls: Tls;
   #admin: AdminServer | null = null;
@@ -108,6 +113,8 @@ export class Postern {
     const refusals = Object.entries(REPLIES).flatMap(([key, [code]]) => (code >= 400 ? [[key, code] as const] : []));
     const memory = createMetricsMemory(workers, Object.fromEntries(refusals));
     const metrics = new Metrics(memory, mainRow(memory));
+    const pressed = pressureMemory();
+    const word = new PressureWord(pressed);
     this.#config = config;
     this.#parts = parts;
     this.#lock = lock;
@@ -125,6 +132,7 @@ export class Postern {
         ticketSecret: randomSecret(32),
         workerFile: parts.workerFile ?? new URL('./shard.ts', import.meta.url).href,
         metricsMemory: memory,
+        pressureMemory: pressed,
         logger: this.#sink,
         onLines: (lines) => this.#sink.write(lines),
         onSessionEnded: (key) => this.#gate.sessionEnded(key),
@@ -132,9 +140,18 @@ export class Postern {
       },
       tls.material,
     );
-    this.#gate = new Gate({ config, dispatcher: this.#supervisor, metrics, logger: this.#sink });
+    const logger = this.#sink;
+    this.#gate = new Gate({ config, dispatcher: this.#supervisor, pressure: word, metrics, logger });
+    const probes = {
+      space: () => readSpoolSpace(config.spoolDir),
+      residentBytes: readResidentBytes,
+      queueMessages: () => totalOf(memory, 'queue_messages'),
+    };
+    this.#watch = new PressureWatch({ limits: config, probes, word, metrics, logger });
     const { slots } = this.#supervisor;
-    this.#status = new Status({ hostname, slots, memory, metrics, clients: () => this.#gate.clients });
+    const clients = () => this.#gate.clients;
+    const pressure = () => this.#watch.report();
+    this.#status = new Status({ hostname, slots, memory, metrics, clients, pressure });
   }
 
   /** For `startPostern` only. */
@@ -142,6 +159,7 @@ export class Postern {
     this.#sink.log('starting', { pid: process.pid, node: process.version, config: redact(this.#config) });
     const { outside, inside } = await this.#gate.listen();
     await this.#supervisor.start();
+    await this.#watch.start();
     this.#logCertificates();
     this.#admin = await this.#openAdmin();
     this.#listening = { outside, inside, admin: this.#admin?.address ?? null };
@@ -199,6 +217,7 @@ export class Postern {
     this.#gate.stop();
     await this.#supervisor.stop(msMax);
     this.#gate.close();
+    this.#watch.stop();
     await this.#admin?.close();
     this.#lock.release();
     this.#sink.log('stopped');

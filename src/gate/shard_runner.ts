@@ -44,6 +44,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
     tls: task.tls,
     ticketSecret: task.ticketSecret,
     siteCounts: task.siteCounts,
+    pressure: task.pressure,
     onSessionClosed: (clientKey) => closed.add(clientKey),
     onBroken: (detail) => post({ tag: 'broken', detail }),
   });

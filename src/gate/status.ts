@@ -3,7 +3,7 @@ import { monotonicMs, wallMs } from '../base/clock.ts';
 import { renderMetrics } from '../telemetry/exposition.ts';
 import type { CounterId, GaugeId, Metrics, MetricsMemory } from '../telemetry/metrics.ts';
 import { readMetric, refusalTotals, totalOf } from '../telemetry/metrics.ts';
-import type { Health, ShardReport, StatusReport, StatusSource } from '../telemetry/status.ts';
+import type { Health, PressureReport, ShardReport, StatusReport, StatusSource } from '../telemetry/status.ts';
 import type { ShardSlot } from './shard_slot.ts';
 
 export type StatusParts = {
@@ -13,6 +13,7 @@ export type StatusParts = {
   /** The main thread's row. */
   readonly metrics: Metrics;
   readonly clients: () => number;
+  readonly pressure: () => PressureReport;
 };
 
 export class Status implements StatusSource {
@@ -24,7 +25,7 @@ export class Status implements StatusSource {
   }
 
   health(): Health {
-    const { slots } = this.#parts;
+    const { pressure, slots } = this.#parts;
     const shardsReady = slots.filter(({ state }) => state === 'ready').length;
     return {
       ok: this.state === 'serving' && shardsReady > 0,
@@ -32,11 +33,12 @@ export class Status implements StatusSource {
       shards: slots.length,
       shardsReady,
       shardsBroken: slots.filter(({ state }) => state === 'broken').length,
+      pressure: pressure(),
     };
   }
 
   report(): StatusReport {
-    const { hostname, memory, slots } = this.#parts;
+    const { hostname, memory, pressure, slots } = this.#parts;
     const total = (...ids: (CounterId | GaugeId)[]) => ids.reduce((sum, id) => sum + totalOf(memory, id), 0);
     return {
       hostname,
@@ -57,6 +59,7 @@ export class Status implements StatusSource {
         dsnQueued: total('dsn_failed', 'dsn_delayed', 'dsn_relayed', 'dsn_delivered', 'dsn_double'),
         logLinesDropped: total('log_lines_dropped'),
       },
+      pressure: pressure(),
       refusals: refusalTotals(memory),
       shards: slots.map((slot) => shardReport(slot, memory)),
     };
@@ -84,6 +87,12 @@ const REFUSED_AT_GATE = [
   'connections_refused_inside_stopping',
   'connections_refused_inside_shard',
   'connections_refused_inside_network',
+  'connections_refused_outside_spool',
+  'connections_refused_outside_queue',
+  'connections_refused_outside_memory',
+  'connections_refused_inside_spool',
+  'connections_refused_inside_queue',
+  'connections_refused_inside_memory',
 ] as const satisfies readonly CounterId[];
 
 function shardReport({ shard, state, restarts, sessions }: ShardSlot, memory: MetricsMemory): ShardReport {

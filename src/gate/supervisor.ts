@@ -27,6 +27,7 @@ export type SupervisorSettings = {
   /** The worker's entry; shard.ts but in tests. */
   readonly workerFile: string;
   readonly metricsMemory: MetricsMemory;
+  readonly pressureMemory: SharedArrayBuffer;
   readonly logger: Logger;
   readonly onLines: (lines: string) => void;
   /** A session is over, or went down with its shard. */
@@ -160,7 +161,7 @@ export class Supervisor {
   }
 
   #run(slot: ShardSlot): void {
-    const { config, node, metricsMemory } = this.#settings;
+    const { config, node, metricsMemory, pressureMemory } = this.#settings;
     const { port1, port2 } = new MessageChannel();
     const task = {
       shard: slot.shard,
@@ -170,6 +171,7 @@ export class Supervisor {
       ticketSecret: this.#settings.ticketSecret,
       metrics: metricsMemory,
       siteCounts: this.#siteCounts,
+      pressure: pressureMemory,
       port: port2,
     };
     slot.state = 'starting';

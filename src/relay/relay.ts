@@ -20,6 +20,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
 import type { Origin } from './inbound.ts';
 import type { Outbound, Peer } from './outbound.ts';
+import type { PressureWord } from './pressure_word.ts';
 import type { Caller, InboundSession } from './session.ts';
 
 const ENDED = {
@@ -35,6 +36,7 @@ export type RelayTools = {
   readonly spool: Spool;
   readonly scanner: Scanner;
   readonly deadlines: Deadlines;
+  readonly pressure: Pick<PressureWord, 'deferral'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly nextId: NextId;
@@ -152,10 +154,11 @@ export class Relay {
     return error.reason;
   }
 
-  /** Why no transaction may begin now, or null. */
-  unavailable(): ReplyKey | null {
+  /** Why no transaction of this side may begin now, or null. What has begun may finish. */
+  unavailable(side: Side): ReplyKey | null {
     if (this.#draining) return 'shuttingDown';
-    return this.#broken ? 'shardBroken' : null;
+    if (this.#broken) return 'shardBroken';
+    return this.#tools.pressure.deferral(side)?.transaction ?? null;
   }
 
   /** `<Postmaster>` without a domain is the postmaster of our first one (RFC 5321 §4.5.1). */

@@ -217,7 +217,7 @@ export class InboundSession implements ConnectionHandler {
   #policy(command: Command): ReplyKey | null {
     switch (command.verb) {
       case 'MAIL':
-        return this.#relay.unavailable();
+        return this.#relay.unavailable(this.#caller.side);
       case 'RCPT':
         return judgeRecipient({ side: this.#caller.side, mailbox: command.mailbox }, this.#relay.local);
       default:

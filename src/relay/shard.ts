@@ -17,6 +17,7 @@ import type { SpoolStats } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Outbound } from './outbound.ts';
+import { PressureWord } from './pressure_word.ts';
 import { Relay } from './relay.ts';
 import { Router } from './router.ts';
 import { InboundSession } from './session.ts';
@@ -34,6 +35,7 @@ export type ShardContext = {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly siteCounts: SharedArrayBuffer;
+  readonly pressure: SharedArrayBuffer;
   readonly onSessionClosed: (clientKey: string) => void;
   readonly onBroken: (detail: string) => void;
 };
@@ -117,6 +119,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
     spool,
     scanner,
     deadlines: new Deadlines(),
+    pressure: new PressureWord(context.pressure),
     metrics,
     logger,
     nextId: idSource(context.node, shard),

@@ -25,6 +25,9 @@ export const REPLIES = {
   tooManyConnections: [421, '4.3.2', '%s has too many connections, try again later'],
   tooManyFromClient: [421, '4.7.0', '%s has too many connections from your address, close some'],
   tooFastFromClient: [421, '4.7.0', '%s has had too many new connections from your address in this minute, wait'],
+  closedForSpool: [421, '4.3.1', '%s is short of storage, try again later'], // RFC 3463 §3.4
+  closedForQueue: [421, '4.3.2', '%s has much mail waiting already, try again later'],
+  closedForMemory: [421, '4.3.2', '%s is busy, try again later'],
   timeout: [421, '4.4.2', '%s timed out waiting for you'],
   tooSlow: [421, '4.4.2', '%s received data too slowly'],
   sessionTooLong: [421, '4.4.2', '%s ends long sessions, connect again'],
@@ -35,6 +38,9 @@ export const REPLIES = {
   // Not now.
   recipientsFull: [452, '4.5.3', 'Too many recipients, send the rest in another transaction'], // RFC 5321 §4.5.3.1.10
   spoolFull: [452, '4.3.1', 'Insufficient system storage, try again later'],
+  spoolShort: [452, '4.3.1', 'Storage is running short, try again later'], // RFC 5321 §4.2.2, RFC 3463 §3.4
+  queueLong: [452, '4.3.2', 'Much mail is waiting already, try again later'],
+  memoryShort: [452, '4.3.2', 'Too busy for new mail, try again later'],
   internal: [451, '4.3.0', 'Local error, try again later'],
   tlsFailed: [454, '4.7.0', 'TLS is not available at the moment, try again later'], // RFC 3207 §4
 

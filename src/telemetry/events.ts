@@ -20,6 +20,9 @@ export const EVENTS = {
   'tls-refused': ['error', 'SIGHUP: the new files have faults; the old ones stay'],
   'log-dropped': ['warn', 'so many lines were dropped, since standard output was not read in time'],
 
+  pressure: ['warn', 'the level of back-pressure has changed: for these reasons, at these readings'],
+  'pressure-unknown': ['warn', 'a reading failed and counts as unknown; said once until it works again'],
+
   // Shards.
   'shard-ready': ['info', 'its journal is replayed, and it takes connections'],
   'shard-died': ['error', 'its sessions are closed; it is run again after a wait'],

@@ -25,7 +25,7 @@ export type Metric = {
 };
 
 const counter = (name: string, help: string, labels: Labels = {}) => ({ name, kind: 'counter', help, labels }) as const;
-const gauge = (name: string, help: string) => ({ name, kind: 'gauge', help }) as const;
+const gauge = (name: string, help: string, labels: Labels = {}) => ({ name, kind: 'gauge', help, labels }) as const;
 const shardGauge = (name: string, help: string) => ({ name, kind: 'gauge', help, perShard: true }) as const;
 const histogram = (name: string, help: string, buckets: readonly number[]) =>
   ({ name, kind: 'histogram', help, buckets }) as const;
@@ -33,6 +33,8 @@ const histogram = (name: string, help: string, buckets: readonly number[]) =>
 const CONNECTIONS = 'Connections admitted by the gate';
 const REFUSED = 'Connections refused by the gate';
 const refusedAtGate = (side: string, reason: string) => counter('connections_refused_total', REFUSED, { side, reason });
+const PRESSURE_OF = 'Level of back-pressure that each quantity asks for; unknown ones ask for none';
+const pressureOf = (quantity: string) => gauge('pressure_quantity_level', PRESSURE_OF, { quantity });
 const ENDED = 'Sessions ended, by how their connection ended';
 const ended = (reason: string) => counter('sessions_ended_total', ENDED, { reason });
 const TLS = 'TLS handshakes';
@@ -60,12 +62,31 @@ export const METRICS = {
   connections_refused_inside_stopping: refusedAtGate('inside', 'stopping'),
   connections_refused_inside_shard: refusedAtGate('inside', 'no-shard'),
   connections_refused_inside_network: refusedAtGate('inside', 'network'),
+  connections_refused_outside_spool: refusedAtGate('outside', 'pressure-spool'),
+  connections_refused_outside_queue: refusedAtGate('outside', 'pressure-queue'),
+  connections_refused_outside_memory: refusedAtGate('outside', 'pressure-memory'),
+  connections_refused_inside_spool: refusedAtGate('inside', 'pressure-spool'),
+  connections_refused_inside_queue: refusedAtGate('inside', 'pressure-queue'),
+  connections_refused_inside_memory: refusedAtGate('inside', 'pressure-memory'),
   clients_tracked: gauge('clients_tracked', 'Clients (/32, /64) whose connections are counted'),
   shards_ready: gauge('shards_ready', 'Shards that take connections'),
   shard_restarts: counter('shard_restarts_total', 'Shards run again after their death'),
   log_lines_dropped: counter('log_lines_dropped_total', 'Log lines dropped since standard output was not read in time'),
   process_cpu_seconds: counter('process_cpu_seconds_total', 'CPU of all threads, user and system'),
   process_resident_bytes: gauge('process_resident_memory_bytes', 'Resident memory of the process'),
+
+  // Back-pressure.
+  pressure_level: gauge('pressure_level', '0: none. 1: outside is deferred. 2: everything new is deferred'),
+  pressure_spool_bytes: pressureOf('spool-bytes'),
+  pressure_spool_inodes: pressureOf('spool-inodes'),
+  pressure_queue: pressureOf('queue'),
+  pressure_memory: pressureOf('memory'),
+  spool_free_bytes: gauge('spool_free_bytes', 'Free bytes on the file system of the spool; NaN: unknown'),
+  spool_free_inodes: gauge('spool_free_inodes', 'Free inodes there; NaN: unknown, or not counted by it'),
+  process_unreclaimable_bytes: gauge(
+    'process_unreclaimable_memory_bytes',
+    'Resident memory without files: what counts as pressure; NaN: unknown',
+  ),
 
   // Sessions.
   sessions_open: shardGauge('sessions_open', 'Sessions at this moment'),

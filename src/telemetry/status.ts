@@ -17,6 +17,22 @@ export type ShardReport = {
   readonly eventLoopDelayMs: number;
 };
 
+/** How hard the machine is pressed (policy/pressure.ts). */
+export type PressureReport = {
+  /** 1: outside is deferred. 2: everything new is. */
+  readonly level: number;
+  /** Quantities that ask for it, the worst ones first. */
+  readonly reasons: readonly string[];
+  readonly quantities: readonly {
+    readonly quantity: string;
+    /** Null: unknown. */
+    readonly value: number | null;
+    readonly level: number;
+    /** Where levels 1 and 2 begin; null: not limited. */
+    readonly marks: readonly [number, number] | null;
+  }[];
+};
+
 /** Counters rise from the start of the process; whoever reads twice has rates. */
 export type StatusReport = {
   readonly hostname: string;
@@ -37,17 +53,22 @@ export type StatusReport = {
     readonly dsnQueued: number;
     readonly logLinesDropped: number;
   };
+  readonly pressure: PressureReport;
   readonly refusals: readonly { readonly reason: string; readonly code: number; readonly count: number }[];
   readonly shards: readonly ShardReport[];
 };
 
 export type Health = {
-  /** A new connection would be served. */
+  /**
+   * A shard serves. Pressure of whatever level leaves it true: a process that defers new mail and delivers what it has
+   * does what it should, and one that an orchestrator starts anew for it would not, while it replays its journals.
+   */
   readonly ok: boolean;
   readonly stopping: boolean;
   readonly shards: number;
   readonly shardsReady: number;
   readonly shardsBroken: number;
+  readonly pressure: PressureReport;
 };
 
 /** What the admin server asks. */

@@ -34,6 +34,9 @@ const DEFAULTS: Environment = {
   DNS_SERVERS: '127.0.0.1:1',
   WORKERS: '1',
   RETRY_SECONDS: '1',
+  // A developer's disk may be nearly full.
+  SPOOL_FREE_BYTES_MIN: '0',
+  SPOOL_FREE_INODES_MIN: '0',
 };
 
 export class PosternProcess {

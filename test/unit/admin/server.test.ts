@@ -6,9 +6,11 @@ import type { StatusSource } from '../../../src/telemetry/status.ts';
 
 const REPORT = { hostname: 'mx.example', state: 'serving', shards: [], refusals: [] };
 
+const PRESSURE = { level: 1, reasons: ['queue'], quantities: [] };
+
 function source(ok = true): StatusSource {
   return {
-    health: () => ({ ok, stopping: !ok, shards: 2, shardsReady: ok ? 2 : 0, shardsBroken: 0 }),
+    health: () => ({ ok, stopping: !ok, shards: 2, shardsReady: ok ? 2 : 0, shardsBroken: 0, pressure: PRESSURE }),
     report: () => REPORT as unknown as ReturnType<StatusSource['report']>,
     metricsPage: async () => 'postern_commands_total 1\n',
   };
@@ -25,7 +27,10 @@ const ask = (url: string, options: { method?: 'GET' | 'HEAD' | 'POST' | 'DELETE'
 test('health is 200 while connections are served, else 503', async () => {
   const good = await ask('/healthz');
   assert.equal(good.statusCode, 200);
-  assert.deepEqual(good.json(), { ok: true, stopping: false, shards: 2, shardsReady: 2, shardsBroken: 0 });
+  assert.deepEqual(good.json(), {
+    ...{ ok: true, stopping: false, shards: 2, shardsReady: 2, shardsBroken: 0 },
+    pressure: PRESSURE,
+  });
   const bad = await ask('/healthz', { ok: false });
   assert.equal(bad.statusCode, 503);
   assert.equal(bad.json().stopping, true);

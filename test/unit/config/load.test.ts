@@ -12,7 +12,14 @@ import type { System } from '../../../src/config/system.ts';
 import { descriptorsIn, nameserversIn } from '../../../src/config/system.ts';
 import { CERT_A, KEY_A, KEY_B } from './certificates.ts';
 
-const SYSTEM: System = { hostname: 'Relay.Example', cores: 4, descriptorsMax: 1_000_000, nameservers: ['192.0.2.53'] };
+const GIB = 1 << 30;
+const SYSTEM: System = {
+  hostname: 'Relay.Example',
+  cores: 4,
+  memoryBytes: 8 * GIB,
+  descriptorsMax: 1_000_000,
+  nameservers: ['192.0.2.53'],
+};
 const NEEDED = { POSTERN_DOMAINS: 'example.org', POSTERN_INSIDE_ROUTE: 'smtp://10.0.0.5' };
 
 function configOf(environment: Environment = {}, system: System = SYSTEM): Config {
@@ -67,6 +74,10 @@ const BAD: Readonly<Record<OptionKey, readonly string[]>> = {
   connectionsMax: ['0', '1000001'],
   memoryBytesMax: ['1', '256M'],
   segmentBytes: ['1048575', '268435457'],
+  spoolFreeBytesMin: ['-1', '1GB', '70368744177665'],
+  spoolFreeInodesMin: ['-1', '1000000001'],
+  queueMessagesMax: ['many', '100000001'],
+  memoryResidentBytesMax: ['75%', '17592186044417'],
   shutdownSeconds: ['-1', '3601', '1.5'],
   logLevel: ['trace', 'INFO'],
   clientConnectionsMax: ['0'],

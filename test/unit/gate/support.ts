@@ -24,6 +24,8 @@ export function testConfig(environment: Readonly<Record<string, string>> = {}): 
     POSTERN_INSIDE_LISTEN: '127.0.0.1:0',
     POSTERN_ADMIN_LISTEN: '',
     POSTERN_WORKERS: '2',
+    POSTERN_SPOOL_FREE_BYTES_MIN: '0', // the disk may be nearly full
+    POSTERN_SPOOL_FREE_INODES_MIN: '0',
     POSTERN_SPOOL_DIR: path.join(temporary(), 'spool'),
     ...environment,
   });

@@ -6,6 +6,7 @@ import { Deadlines } from '../../../src/net/connection.ts';
 import { Arrival } from '../../../src/relay/arrival.ts';
 import { acceptMessage } from '../../../src/relay/inbound.ts';
 import type { Outbound } from '../../../src/relay/outbound.ts';
+import { PressureWord, pressureMemory } from '../../../src/relay/pressure_word.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import { twin } from '../../../src/scanner/twin.ts';
 import type { Transaction } from '../../../src/smtp/session.ts';
@@ -45,6 +46,7 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
     spool,
     scanner: twin,
     deadlines,
+    pressure: new PressureWord(pressureMemory()),
     metrics: new Metrics(createMetricsMemory(1), 0),
     logger: { log: () => {} },
     nextId: idSource('node00', 0),
@@ -99,7 +101,7 @@ test('a full disk is 452, leaves nothing behind, and heals', async () => {
   spool.failWith = 'full';
   assert.deepEqual(await accept('x\r\n.\r\n'), { tag: 'refused', reply: 'spoolFull' });
   assert.equal(spool.index.messages + queued.length, 0);
-  assert.equal(relay.unavailable(), null);
+  assert.equal(relay.unavailable('outside'), null);
   spool.failWith = null;
   assert.equal((await accept('x\r\n.\r\n')).tag, 'accepted');
 });
@@ -111,7 +113,7 @@ test('a broken journal is told to the gate once, and no transaction begins any m
   await accept('x\r\n.\r\n');
   assert.equal(broken.length, 1);
   assert.deepEqual(drained, ['drained'], 'no delivery begins whose mark could not be kept');
-  assert.equal(relay.unavailable(), 'shardBroken');
+  assert.equal(relay.unavailable('outside'), 'shardBroken');
 });
 
 test('what is refused at the end of data leaves no draft', async () => {
