@@ -27,7 +27,8 @@ function pressureFaults(config: Config): readonly CrossFault[] {
   const faults: CrossFault[] = [];
   if (memoryResidentBytesMax > 0 && memoryBytesMax > memoryResidentBytesMax / 2) {
     const theirs = `${variableOf('memoryResidentBytesMax')} (${memoryResidentBytesMax})`;
-    const fault = `${variableOf('memoryBytesMax')}="${memoryBytesMax}": content alone would take more than half of ${theirs}; write less, or more there`;
+    const words = `content alone would take more than half of ${theirs}; write less, or more there`;
+    const fault = `${variableOf('memoryBytesMax')}="${memoryBytesMax}": ${words}`;
     faults.push({ about: ['memoryBytesMax', 'memoryResidentBytesMax'], fault });
   }
   if (spoolFreeBytesMin > 0 && spoolFreeBytesMin < 2 * workers * segmentBytes) {

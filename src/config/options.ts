@@ -1,3 +1,4 @@
+// Large: one row an option, and the table is read as a whole.
 /**
  * Every option of Postern: one row each, and nowhere else. The environment variable is POSTERN_ and the key in capitals
  * (`outsideListen` is POSTERN_OUTSIDE_LISTEN). A text is read by the row's schema (parsers.ts); `type Config` follows

@@ -1,6 +1,6 @@
 /**
- * How hard the machine is pressed, and who is deferred for it. A pure verdict over readings, with hysteresis: a quantity
- * leaves a level at another mark than the one where it came to it, and between the two nothing changes.
+ * How hard the machine is pressed, and who is deferred for it. A pure verdict over readings, with hysteresis: a
+ * quantity leaves a level at another mark than the one where it came to it, and between the two nothing changes.
  *
  *   level 0   everybody is served
  *   level 1   outside is deferred: 421 to new connections, 452 at MAIL; inside goes on, and so does delivery
@@ -8,10 +8,10 @@
  *
  *   what is free, in parts of its minimum        what is in use, in parts of its maximum
  *
- *        1/2    5/8     1     9/8                   8/10    9/10     1
- *    ─────┼──────┼──────┼──────┼────►               ──┼───────┼──────┼────►
- *    to 2 ◄      │ to 1 ◄      │                      │       ► to 1 ► to 2
- *                ► from 2      ► from 1         from 1◄ from 2◄
+ *        1/2    5/8     1     9/8                  8/10   9/10      1
+ *    ─────┼──────┼──────┼──────┼────►            ────┼──────┼───────┼────►
+ *    to 2 ◄      │ to 1 ◄      │                     │      ► to 1  ► to 2
+ *                ► from 2      ► from 1       from 1 ◄      ◄ from 2
  *
  * The level of the whole is that of the worst quantity. What cannot be read is unknown, and presses nobody: a broken
  * gauge must not stop the mail, and behind each mark there is a harder end (ENOSPC is 452, too).

@@ -286,6 +286,36 @@ test('listeners that clash are named', () => {
   configOf({ POSTERN_OUTSIDE_LISTEN: '127.0.0.1:0', POSTERN_INSIDE_LISTEN: '127.0.0.1:0' });
 });
 
+test('watermarks lean on the machine, and on what shards need', () => {
+  const marks = (environment: Environment = {}, system: System = SYSTEM) => {
+    const { memoryBytesMax, memoryResidentBytesMax, spoolFreeBytesMin } = configOf(environment, system);
+    return { memoryBytesMax, memoryResidentBytesMax, spoolFreeBytesMin };
+  };
+  const usual = { memoryBytesMax: GIB / 4, memoryResidentBytesMax: 6 * GIB, spoolFreeBytesMin: GIB };
+  assert.deepEqual(marks(), usual);
+  const small = { memoryBytesMax: GIB / 8, memoryResidentBytesMax: (GIB / 8) * 3, spoolFreeBytesMin: GIB };
+  assert.deepEqual(marks({}, { ...SYSTEM, memoryBytes: GIB / 2 }), small);
+  assert.equal(marks({}, { ...SYSTEM, cores: 32 }).spoolFreeBytesMin, 2 * GIB, '16 MiB × 32 shards × 4');
+  assert.equal(marks({ POSTERN_SEGMENT_BYTES: String(GIB / 4) }).spoolFreeBytesMin, 4 * GIB);
+  const off = { POSTERN_SPOOL_FREE_BYTES_MIN: '0', POSTERN_MEMORY_RESIDENT_BYTES_MAX: '0' };
+  assert.deepEqual(marks(off), { ...usual, memoryResidentBytesMax: 0, spoolFreeBytesMin: 0 });
+});
+
+test('watermarks that would be passed too soon, or seen too late, are refused with what they should be', () => {
+  const content = 'content alone would take more than half of POSTERN_MEMORY_RESIDENT_BYTES_MAX';
+  assert.deepEqual(faultsOf({ POSTERN_MEMORY_RESIDENT_BYTES_MAX: '268435456' }), [
+    `POSTERN_MEMORY_BYTES_MAX="268435456": ${content} (268435456); write less, or more there`,
+  ]);
+  assert.deepEqual(faultsOf({ POSTERN_SPOOL_FREE_BYTES_MIN: '1000' }), [
+    'POSTERN_SPOOL_FREE_BYTES_MIN="1000": half of it must hold a segment of each shard; write at least 134217728, or 0 for off',
+  ]);
+  assert.equal(
+    faultsOf({ POSTERN_WORKERS: 'x', POSTERN_SPOOL_FREE_BYTES_MIN: '1000' }).length,
+    1,
+    'about workers only',
+  );
+});
+
 test('connections give way to the descriptor limit, a written number is kept or refused', () => {
   const small = { ...SYSTEM, descriptorsMax: 4096, cores: 2 };
   assert.equal(configOf({}, small).connectionsMax, Math.floor((4096 - 400 - 96) / 3));
