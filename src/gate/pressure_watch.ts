@@ -48,8 +48,8 @@ export class PressureWatch {
   readonly #settings: WatchSettings;
   readonly #failing = new Set<keyof Probes>();
   #space: SpoolSpace | null = null;
-  #spaceMs = 0;
-  #asking = false;
+  /** When the statfs that is under way was begun; null: none is. */
+  #askedMs: number | null = null;
   #pressure: Pressure | null = null;
   #timer: NodeJS.Timeout | undefined;
 
@@ -59,7 +59,6 @@ export class PressureWatch {
 
   /** Resolves when it has looked once. */
   async start(): Promise<void> {
-    this.#spaceMs = monotonicMs();
     this.#timer = setInterval(() => void this.look(), LIMITS.pressureMs).unref();
     await this.look();
   }
@@ -69,14 +68,12 @@ export class PressureWatch {
   }
 
   /** One round; called by the timer, and by tests. */
-  async look(): Promise<void> {
-    if (!this.#asking) {
-      this.#asking = true;
-      const space = await this.#attempt('space', this.#settings.probes.space);
-      this.#asking = false;
-      this.#space = space;
-      this.#spaceMs = monotonicMs();
-    } else if (monotonicMs() - this.#spaceMs > LIMITS.pressureReadingMsMax) {
+  async look(nowMs = monotonicMs()): Promise<void> {
+    if (this.#askedMs === null) {
+      this.#askedMs = nowMs;
+      this.#space = await this.#attempt('space', this.#settings.probes.space);
+      this.#askedMs = null;
+    } else if (nowMs - this.#askedMs > LIMITS.pressureReadingMsMax) {
       this.#fails('space', 'the file system does not answer');
       this.#space = null;
     }

@@ -59,6 +59,24 @@ test('IPv6 listeners stand beside IPv4 ones on the same port', { timeout: 20_000
   );
 });
 
+test('the queues of all shards together are the queue that is limited, from the start', {
+  timeout: 20_000,
+}, async (context) => {
+  // Each of the two fake shards says that it holds seven messages.
+  const { postern, log } = await startFake(context, { POSTERN_QUEUE_MESSAGES_MAX: '15' });
+  const { outside, inside } = postern.listening;
+  const [stranger, friend] = [new Client(outside[0]!), new Client(inside[0]!)];
+  assert.equal(`${await stranger.read()}\r\n`, replyLine('closedForQueue', 'mx.example'));
+  assert.match((await friend.read())!, /^hello \d inside /, 'level 1 is about outside only');
+  friend.socket.destroy();
+  const { ok, pressure } = postern.health();
+  assert.deepEqual([ok, pressure.level, pressure.reasons], [true, 1, ['queue']]);
+  assert.equal(postern.report().totals.connectionsRefused, 1);
+  const line = () => log().find(({ event }) => event === 'pressure');
+  await until(() => line() !== undefined);
+  assert.deepEqual([line()!.level, (line()!.readings as Record<string, number>).queue], [1, 14]);
+});
+
 test('an address in use is named, and nothing is left behind', { timeout: 20_000 }, async (context) => {
   const { postern } = await startFake(context);
   const taken = `127.0.0.1:${postern.listening.outside[0]!.port}`;

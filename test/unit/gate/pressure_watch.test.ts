@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../../src/config/limits.ts';
 import type { Probes } from '../../../src/gate/pressure_watch.ts';
 import { PressureWatch } from '../../../src/gate/pressure_watch.ts';
 import { PressureWord, pressureMemory } from '../../../src/relay/pressure_word.ts';
@@ -10,7 +11,7 @@ import type { Fields } from '../../../src/telemetry/log.ts';
 import { createMetricsMemory, Metrics, mainRow } from '../../../src/telemetry/metrics.ts';
 import { temporary } from './support.ts';
 
-const LIMITS = { spoolFreeBytesMin: 800, spoolFreeInodesMin: 0, queueMessagesMax: 100, memoryResidentBytesMax: 0 };
+const WATERMARKS = { spoolFreeBytesMin: 800, spoolFreeInodesMin: 0, queueMessagesMax: 100, memoryResidentBytesMax: 0 };
 
 /** A watch over readings that a test sets; it looks when it is told to. */
 function setUp(probes: Partial<Probes> = {}) {
@@ -19,7 +20,7 @@ function setUp(probes: Partial<Probes> = {}) {
   const memory = createMetricsMemory(1);
   const word = new PressureWord(pressureMemory());
   const watch = new PressureWatch({
-    limits: LIMITS,
+    limits: WATERMARKS,
     probes: {
       space: async () => world.space,
       residentBytes: () => world.memory,
@@ -86,25 +87,28 @@ test('a reading that fails is said once, presses nobody, and leaves the others a
   assert.equal(lines.filter(({ event }) => event === 'pressure-unknown').length, 2, 'it had worked in between');
 });
 
-test('a disk that does not answer is asked once, and holds up nothing: its last answer stands', async () => {
+test('a disk that does not answer is asked once and holds up nothing; its last answer stands for a while', async () => {
   let asked = 0;
   const answers: ((space: SpoolSpace) => void)[] = [];
   const space = () => {
     asked++;
     return new Promise<SpoolSpace>((resolve) => answers.push(resolve));
   };
-  const { world, watch } = setUp({ space });
-  const first = watch.look();
+  const { world, lines, watch } = setUp({ space });
+  const first = watch.look(0);
   answers[0]!({ freeBytes: 700, freeInodes: null });
   await first;
-  const second = watch.look();
+  const second = watch.look(1000);
   world.queue = 100;
-  await watch.look();
+  await watch.look(1000 + LIMITS.pressureReadingMsMax);
   assert.deepEqual([watch.report().level, watch.report().reasons], [2, ['queue', 'spool-bytes']]);
+  for (const lateMs of [1, 1000]) await watch.look(1000 + LIMITS.pressureReadingMsMax + lateMs);
+  assert.deepEqual(watch.report().reasons, ['queue'], 'after a while it is unknown');
+  assert.equal(lines.filter(({ event }) => event === 'pressure-unknown').length, 1);
   assert.equal(asked, 2);
-  answers[1]!({ freeBytes: 5000, freeInodes: null });
+  answers[1]!({ freeBytes: 300, freeInodes: null });
   await second;
-  assert.deepEqual(watch.report().reasons, ['queue']);
+  assert.deepEqual(watch.report().reasons, ['spool-bytes', 'queue']);
 });
 
 test('the metrics show level, quantities and readings; what is unknown is NaN', async () => {
