@@ -8,6 +8,7 @@ import type { Envelope } from '../../../src/message/envelope.ts';
 import { Deadlines } from '../../../src/net/connection.ts';
 import { logUnreported, NoticeDesk } from '../../../src/relay/notice.ts';
 import type { Outbound } from '../../../src/relay/outbound.ts';
+import { PressureWord, pressureMemory } from '../../../src/relay/pressure_word.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import type { Notice } from '../../../src/relay/settlement.ts';
 import { twin } from '../../../src/scanner/twin.ts';
@@ -42,6 +43,7 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
     deadlines,
     metrics: new Metrics(memory, 0),
     logger: { log: (event, fields) => lines.push({ event, ...fields }) },
+    pressure: new PressureWord(pressureMemory()),
     nextId: idSource('node00', 0),
     onSessionClosed: () => {},
     onBroken: (detail) => broken.push(detail),
