@@ -1,6 +1,6 @@
 /** `npm start`: the environment's Postern, with its admin server. */
-import { startAdmin } from './admin/server.ts';
+import { startAdmin, startOperator } from './admin/server.ts';
 import { loadConfig } from './config/load.ts';
 import { runProcess } from './gate/process.ts';
 
-await runProcess(loadConfig(), { startAdmin });
+await runProcess(loadConfig(), { startAdmin, startOperator });

@@ -1,19 +1,24 @@
 /**
- * The admin server: health, metrics, status and dashboard. It reads and never changes anything; it has no
- * authentication,
- * and what guards it is its address (loopback by default), the Host check, and that there is nothing to command.
+ * The admin server: health, metrics, status and dashboard, and on its Unix socket the queue commands, too.
  *
  *   GET /              the dashboard          GET /healthz   200 or 503
  *   GET /api/status    what it shows, JSON    GET /metrics   for Prometheus
+ *   POST /api/queue/…  on the socket only (queue_routes.ts)
+ *
+ * Over TCP it reads and never changes anything; it has no authentication, and what guards it is its address (loopback
+ * by default), the Host check, and that there is nothing to command. What guards the socket is its mode: only the user
+ * that runs Postern can open it.
  */
 import type { FastifyInstance } from 'fastify';
 import { fastify } from 'fastify';
 import { LIMITS } from '../config/limits.ts';
 import type { HostPort } from '../config/options.ts';
 import { canonicalAddress } from '../config/parsers.ts';
+import type { QueueSource } from '../relay/queue_requests.ts';
 import { EXPOSITION_TYPE } from '../telemetry/exposition.ts';
 import type { StatusSource } from '../telemetry/status.ts';
 import { loadDashboard } from './dashboard.ts';
+import { addQueueRoutes, QUEUE_PATH } from './queue_routes.ts';
 
 const HEADERS = {
   'cache-control': 'no-store',
@@ -34,23 +39,37 @@ export async function startAdmin(at: HostPort, source: StatusSource, hostname: s
   return { address: { host: at.host, port }, close: () => app.close() };
 }
 
-/** `names`: Host headers that are ours besides loopback names and addresses. */
-export function buildAdmin(source: StatusSource, names: readonly string[]): FastifyInstance {
+/** As above, on a Unix socket, with commands. A command may be silent for longer than a page. */
+export async function startOperator(path: string, source: StatusSource, queue: QueueSource) {
+  const app = buildAdmin(source, [], queue);
+  app.server.maxConnections = LIMITS.adminConnectionsMax;
+  await app.listen({ path });
+  return { close: () => app.close() };
+}
+
+/** `names`: Host headers that are ours besides loopback names and addresses. `queue`: what commands go to. */
+export function buildAdmin(
+  source: StatusSource,
+  names: readonly string[],
+  queue: QueueSource | null = null,
+): FastifyInstance {
   const app = fastify({
     bodyLimit: 1024,
     requestTimeout: LIMITS.adminRequestMsMax,
-    connectionTimeout: LIMITS.adminRequestMsMax,
+    connectionTimeout: queue === null ? LIMITS.adminRequestMsMax : LIMITS.operatorSilenceMsMax,
     forceCloseConnections: true,
   });
   const dashboard = loadDashboard();
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
-    if (request.method !== 'GET' && request.method !== 'HEAD')
+    const commands = queue !== null && request.method === 'POST' && request.url.startsWith(QUEUE_PATH);
+    if (request.method !== 'GET' && request.method !== 'HEAD' && !commands)
       return reply.code(405).header('allow', 'GET, HEAD').send({ error: 'only GET and HEAD are served' });
     if (!isOurs(request.headers.host, names))
       return reply.code(421).send({ error: 'ask by address, as localhost, or by the name in POSTERN_HOSTNAME' });
   });
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page' }));
+  if (queue !== null) addQueueRoutes(app, queue);
   app.get('/', (_request, reply) =>
     reply.type('text/html; charset=utf-8').header('content-security-policy', dashboard.policy).send(dashboard.page),
   );

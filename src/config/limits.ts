@@ -150,6 +150,37 @@ const TABLE = {
   adminConnectionsMax: [64, 'a few dashboards and Prometheus', 'further ones are closed'],
   adminRequestMsMax: [10_000, 'requests are one line and some headers', '408, and the connection is closed'],
 
+  // The operator's queue commands.
+  operatorRequestsMax: [
+    4,
+    'commands under way over all shards; a list of a million rows holds 16 MB in its shards',
+    '503, ask again',
+  ],
+  operatorBodyBytesMax: [65_536, 'a filter with some 2,000 ids', '413, name fewer at once'],
+  operatorRowsPerChunk: [
+    200,
+    'rows of a list in one message between threads, at some 300 bytes: 60 KB',
+    'the next chunk',
+  ],
+  operatorRowsPerTurn: [5000, 'messages looked at before sessions have their turn: about 2 ms', 'the next turn'],
+  operatorWakesMax: [32, 'messages read from disk at once, at most 64 KiB each: 2 MB', 'the next ones wait'],
+  operatorMarksMax: [
+    500,
+    'changes on their way to the journal; a batch takes them with one sync',
+    'the next ones wait',
+  ],
+  operatorGroupsMax: [
+    10_000,
+    'sites or domains that stats counts apart, at some 200 bytes: 2 MB',
+    'the rest is one group',
+  ],
+  operatorSilenceMsMax: [120_000, 'a chunk takes a few seconds on a busy disk', 'the command gives up'],
+  operatorLineBytesMax: [
+    16_777_216,
+    'a line of an answer: a message with 10,000 recipients of 1 KB',
+    'the command gives up',
+  ],
+
   // Log lines.
   logBatchBytes: [65_536, 'one message between threads for some 250 lines', 'the batch leaves before its time'],
   logValueCharsMax: [500, 'values from the network must not blow up lines', 'the value is cut and ends in …'],

@@ -46,6 +46,11 @@ export function loadConfig(environment: Environment = process.env, system: Syste
   return { config: { ...config, connectionsMax: connections.max } };
 }
 
+/** The spool folder alone, for whoever looks into a queue: the rest of the environment is the relay's business. */
+export function loadSpoolDir(environment: Environment = process.env): string {
+  return OPTIONS.spoolDir.schema.parse(textsOf(environment).spoolDir);
+}
+
 type Texts = Readonly<Record<OptionKey, string>>;
 
 const isSet = (environment: Environment, key: OptionKey): boolean => (environment[variableOf(key)] ?? '').trim() !== '';

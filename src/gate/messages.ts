@@ -2,6 +2,7 @@
  * The one vocabulary between the main thread and a shard, over the MessagePort that comes with the shard's task.
  *
  *   main ──socket, tls, drain──► shard ──ready, closed, broken, lines──► main
+ *   main ──ask, more, cancel──► shard ──answer──► main      the operator's questions (questions.ts)
  *
  * A shard's task (Piscina runs one a shard) ends well after `drain`, and badly when the shard dies.
  */
@@ -10,6 +11,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
+import type { QueueChunk, QueueRequest } from '../relay/queue_requests.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
 
 export type ShardTask = {
@@ -40,6 +42,9 @@ export type ToShard =
   | { readonly tag: 'tls'; readonly material: TlsMaterial }
   /** No new transaction; the task ends when the open ones have, or after so long. */
   | { readonly tag: 'drain'; readonly msMax: number }
+  /** An operator's question; then one `more` for each further chunk of its answer, or `cancel`. */
+  | { readonly tag: 'ask'; readonly question: number; readonly request: QueueRequest }
+  | { readonly tag: 'more' | 'cancel'; readonly question: number }
   /** Dies as by a defect of ours: for the demo and for tests. */
   | { readonly tag: 'crash' };
 
@@ -51,4 +56,11 @@ export type FromShard =
   /** The journal failed for good: send no more sockets. */
   | { readonly tag: 'broken'; readonly detail: string }
   /** Log lines, each with its line end. */
-  | { readonly tag: 'lines'; readonly lines: string };
+  | { readonly tag: 'lines'; readonly lines: string }
+  /** The next chunk; null: the answer is whole or, where `failure` says why, none. */
+  | {
+      readonly tag: 'answer';
+      readonly question: number;
+      readonly chunk: QueueChunk | null;
+      readonly failure: string;
+    };

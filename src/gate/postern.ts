@@ -1,8 +1,8 @@
 /**
  * A whole Postern in this process: spool lock, listeners, shards, status, and the order in which they come and go.
  *
- *   start: TLS files ─► spool lock ─► addresses ─► shards (replay) ─► pressure ─► admin ─► "ready"
- *   stop:  addresses given back ─► shards drained ─► pressure ─► admin ─► lock
+ *   start: TLS files ─► spool lock ─► addresses ─► shards (replay) ─► pressure ─► admin, its socket ─► "ready"
+ *   stop:  addresses given back, socket ─► shards drained ─► pressure ─► admin ─► lock
  *
  * Clients that come while journals are replayed get 421: an address that cannot be had shows before a long replay.
  */
@@ -18,8 +18,11 @@ import type { TlsMaterial } from '../config/tls_material.ts';
 import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
 import { checkTlsMaterial } from '../net/tls.ts';
 import { PressureWord, pressureMemory } from '../relay/pressure_word.ts';
+import { QueueDesk } from '../relay/queue_desk.ts';
+import type { QueueSource } from '../relay/queue_requests.ts';
 import { REPLIES } from '../smtp/replies.ts';
-import { prepareFolder } from '../spool/folder.ts';
+import type { SocketPlace } from '../spool/folder.ts';
+import { prepareFolder, removeStaleSocket, sealSocket, socketPlace } from '../spool/folder.ts';
 import { readSpoolSpace } from '../spool/space.ts';
 import { LogSink } from '../telemetry/log.ts';
 import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/metrics.ts';
@@ -35,9 +38,16 @@ import { Supervisor } from './supervisor.ts';
 export type AdminServer = { readonly address: HostPort; close(): Promise<void> };
 /** admin's `startAdmin`: a room beside this one, so whoever starts Postern brings it along. */
 export type StartAdmin = (at: HostPort, source: StatusSource, hostname: string) => Promise<AdminServer>;
+/** admin's `startOperator`, likewise. */
+export type StartOperator = (
+  path: string,
+  source: StatusSource,
+  queue: QueueSource,
+) => Promise<{ close(): Promise<void> }>;
 
 export type PosternParts = {
   readonly startAdmin?: StartAdmin;
+  readonly startOperator?: StartOperator;
   /** Where log lines go: a descriptor or a file; standard output by default. */
   readonly logTo?: number | string;
   /** The shards' code; shard.ts but in tests. */
@@ -105,6 +115,7 @@ export class Postern {
   readonly #status: Status;
   #tls: Tls;
   #admin: AdminServer | null = null;
+  #closeOperator: () => Promise<void> = async () => {};
   #listening: Addresses = { outside: [], inside: [], admin: null };
   #stopped: Promise<void> | null = null;
 
@@ -162,6 +173,7 @@ export class Postern {
     await this.#watch.start();
     this.#logCertificates();
     this.#admin = await this.#openAdmin();
+    await this.#openOperator();
     this.#listening = { outside, inside, admin: this.#admin?.address ?? null };
     this.#status.state = 'serving';
     this.#sink.log('ready', { ...this.#listening, shards: this.#config.workers });
@@ -215,6 +227,7 @@ export class Postern {
     this.#status.state = 'stopping';
     this.#sink.log('stopping', { why, seconds: msMax / 1000 });
     this.#gate.stop();
+    await this.#closeOperator();
     await this.#supervisor.stop(msMax);
     this.#gate.close();
     this.#watch.stop();
@@ -235,9 +248,37 @@ export class Postern {
     }
   }
 
+  /** Mail goes on without it, so that it cannot be had is an error in the log, not the end. */
+  async #openOperator(): Promise<void> {
+    const { startOperator } = this.#parts;
+    if (startOperator === undefined) return;
+    let place: SocketPlace | null = null;
+    try {
+      place = await socketPlace(this.#config.spoolDir);
+      await removeStaleSocket(place);
+      const desk = new QueueDesk(this.#supervisor.slots, this.#sink);
+      const server = await startOperator(place.path, this.#status, desk);
+      this.#closeOperator = closing(server, place);
+      await sealSocket(place);
+    } catch (error) {
+      this.#sink.log('admin-socket-failed', { detail: (error as Error).message });
+      await this.#closeOperator();
+      await place?.release();
+    }
+  }
+
   #logCertificates(): void {
     const { material, warnings } = this.#tls;
     if (material === null) return;
     this.#sink.log('tls-loaded', { certificates: describeCertificates(material), warnings });
   }
+}
+
+/** Once: whoever stops may have failed to start before. */
+function closing(server: { close(): Promise<void> }, place: SocketPlace): () => Promise<void> {
+  let closed: Promise<void> | null = null;
+  return () => {
+    closed ??= server.close().then(() => place.release());
+    return closed;
+  };
 }

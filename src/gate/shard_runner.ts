@@ -12,12 +12,13 @@ import { LIMITS } from '../config/limits.ts';
 import type { Shard, ShardContext } from '../relay/shard.ts';
 import { BatchingLogger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import { Answers } from './answers.ts';
 import type { FromShard, ShardTask, ToShard } from './messages.ts';
 
 /** relay's `startShard`, but in tests. */
 export type StartShard = (context: ShardContext) => Promise<ShardDoors>;
 /** What is used of a shard here. */
-export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain' | 'status'>;
+export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain' | 'status' | 'queue'>;
 
 const LOG_LIMITS = {
   batchBytes: LIMITS.logBatchBytes,
@@ -51,7 +52,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
   const stopGauges = keepGauges(running, metrics);
   post({ tag: 'ready' });
   try {
-    await obeyUntilDrained(port, running);
+    await obeyUntilDrained(port, running, new Answers(running.queue, post));
   } finally {
     stopGauges();
     process.off('exit', lastLines);
@@ -87,7 +88,7 @@ class ClosedSessions {
   }
 }
 
-function obeyUntilDrained(port: MessagePort, shard: ShardDoors): Promise<void> {
+function obeyUntilDrained(port: MessagePort, shard: ShardDoors, answers: Answers): Promise<void> {
   return new Promise((resolve, reject) => {
     port.on('message', (message: ToShard) => {
       switch (message.tag) {
@@ -101,6 +102,15 @@ function obeyUntilDrained(port: MessagePort, shard: ShardDoors): Promise<void> {
           return;
         case 'drain':
           shard.drain(message.msMax).then(resolve, reject);
+          return;
+        case 'ask':
+          answers.ask(message.question, message.request);
+          return;
+        case 'more':
+          answers.more(message.question);
+          return;
+        case 'cancel':
+          answers.cancel(message.question);
           return;
         case 'crash':
           // From a fresh stack, as a defect would: nothing catches it.

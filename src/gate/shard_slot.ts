@@ -11,11 +11,14 @@ import { assert } from '../base/assert.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { ShardState } from '../telemetry/status.ts';
 import type { ToShard } from './messages.ts';
+import { Questions } from './questions.ts';
 
 export class ShardSlot {
   readonly shard: number;
   state: ShardState = 'waiting';
   port: MessagePort | null = null;
+  /** The operator's. */
+  readonly queue = new Questions((message) => this.post(message));
   restarts = 0;
   startedMs = 0;
   /** Sessions by client key: what must be released when the shard dies. */
@@ -25,6 +28,11 @@ export class ShardSlot {
 
   constructor(shard: number) {
     this.shard = shard;
+  }
+
+  /** Why it cannot answer the operator now; a broken one still knows its queue. */
+  get missing(): string | null {
+    return this.state === 'ready' || this.state === 'broken' ? null : `it is ${this.state}`;
   }
 
   get sessions(): number {

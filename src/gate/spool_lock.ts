@@ -9,6 +9,8 @@ import { StartFailure } from './listeners.ts';
 
 export type SpoolLock = { release(): void };
 
+const lockName = (identity: string): string => `\0postern-spool-${identity}`;
+
 /** `identity` is equal for equal folders, by whatever path. Rejects with StartFailure when another process has it. */
 export async function lockSpool(identity: string, directory: string): Promise<SpoolLock> {
   const server = net.createServer((socket) => socket.destroy());
@@ -20,8 +22,21 @@ export async function lockSpool(identity: string, directory: string): Promise<Sp
           : error.message;
       reject(new StartFailure([`POSTERN_SPOOL_DIR=${JSON.stringify(directory)}: ${why}`]));
     });
-    server.listen({ path: `\0postern-spool-${identity}` }, resolve);
+    server.listen({ path: lockName(identity) }, resolve);
   });
   server.unref(); // it alone does not keep the process
   return { release: () => server.close() };
+}
+
+/** A running Postern has the spool of this identity. Asking takes nothing. */
+export function isSpoolLocked(identity: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ path: lockName(identity) });
+    const end = (locked: boolean) => () => {
+      socket.destroy();
+      resolve(locked);
+    };
+    socket.once('connect', end(true));
+    socket.once('error', end(false));
+  });
 }

@@ -202,6 +202,8 @@ export class Supervisor {
         return;
       case 'lines':
         return this.#settings.onLines(message.lines);
+      case 'answer':
+        return slot.queue.heard(message);
       default:
         unreachable(message);
     }
@@ -220,6 +222,7 @@ export class Supervisor {
   #ended(slot: ShardSlot, error: Error | null): void {
     const { logger, metricsMemory, onSessionEnded } = this.#settings;
     this.#hearLastWords(slot);
+    slot.queue.died();
     const lost = slot.releaseSessions();
     for (const clientKey of lost) onSessionEnded(clientKey);
     clearSiteCounts(this.#siteCounts, slot.shard);

@@ -231,8 +231,26 @@ export class Outbound implements SiteOwner {
     );
   }
 
-  /** What became of a parcel's recipients, in its order, and the end of its hold. What follows is settlement.ts. */
-  settle(parcel: Parcel, site: string, outcomes: readonly Outcome[], peer: Peer, startMs: number): void {
+  /**
+   * The operator gives up recipients that it has claimed; its hold of the message ends here. Resolves to false where
+   * there is no room for the bounce, and then they wait as before.
+   */
+  async giveUp(message: Stored, recipients: readonly number[], outcome: Outcome): Promise<boolean> {
+    const outcomes = recipients.map(() => outcome);
+    return await this.settle({ message, recipients, again: 0 }, '', outcomes, NOBODY, monotonicMs());
+  }
+
+  /**
+   * What became of a parcel's recipients, in its order, and the end of its hold. What follows is settlement.ts. True, or
+   * resolves to true: whoever must be told is told.
+   */
+  settle(
+    parcel: Parcel,
+    site: string,
+    outcomes: readonly Outcome[],
+    peer: Peer,
+    startMs: number,
+  ): Promise<boolean> | true {
     const { message, recipients } = parcel;
     const { envelope, row } = message;
     const { index } = this.#spool;
@@ -248,20 +266,24 @@ export class Outbound implements SiteOwner {
     if (settled.changes.length > 0) this.relay.record(row, settled.changes);
     for (const { recipient, state } of settled.changes) if (state.tag === 'waiting') index.unclaim(row, recipient);
     for (const dueMs of settled.retryMs) this.#scheduler.add(row, dueMs);
-    if (settled.notices.length > 0) this.#tell(message, settled.notices);
-    else this.#spool.rest(message);
+    if (settled.notices.length > 0) return this.#tell(message, settled.notices);
+    this.#spool.rest(message);
+    return true;
   }
 
-  /** Holds the message until all is told. */
-  async #tell(message: Stored, notices: readonly Notice[]): Promise<void> {
+  /** Holds the message until all is told; false where it could not be. */
+  async #tell(message: Stored, notices: readonly Notice[]): Promise<boolean> {
     const { row } = message;
+    let told = true;
     try {
       for (const notice of notices) {
         if (await this.#notices.tell(message, notice)) continue;
+        told = false;
         // No room for a bounce: the failure is not recorded, so the recipient is tried, and bounced, later.
         for (const { recipient } of notice.recipients) this.#spool.index.unclaim(row, recipient);
         this.#scheduler.add(row, wallMs() + BOUNCE_AGAIN_MS);
       }
+      return told;
     } finally {
       this.#spool.rest(message);
     }

@@ -16,8 +16,10 @@ import { openSpool } from '../spool/index.ts';
 import type { SpoolStats } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { Operator } from './operator.ts';
 import { Outbound } from './outbound.ts';
 import { PressureWord } from './pressure_word.ts';
+import type { QueueSource } from './queue_requests.ts';
 import { Relay } from './relay.ts';
 import { Router } from './router.ts';
 import { InboundSession } from './session.ts';
@@ -52,10 +54,17 @@ export type ShardStatus = {
 export class Shard {
   readonly #relay: Relay;
   readonly #context: ShardContext;
+  readonly #operator: Operator;
 
   constructor(relay: Relay, context: ShardContext) {
     this.#relay = relay;
     this.#context = context;
+    this.#operator = new Operator(relay);
+  }
+
+  /** Where the operator's questions go. */
+  get queue(): QueueSource {
+    return this.#operator;
   }
 
   accept(socket: net.Socket, door: Door, clientKey: string): void {
@@ -94,6 +103,7 @@ export class Shard {
       relay.outbound.abort();
     }, msMax);
     await relay.drainSessions();
+    await this.#operator.stop();
     await relay.outbound.drain();
     clearTimeout(cut);
     relay.deadlines.stop();

@@ -21,9 +21,7 @@ import type { Row, SpoolOptions } from './spool.ts';
 import { SpoolFailure } from './spool.ts';
 import type { JournalSpool } from './store.ts';
 import type { Survey } from './survey.ts';
-import { ADOPTING, CONTENT, closeSurvey, DAMAGED, REMOVED, survey, unusable } from './survey.ts';
-
-const SHARD_PATTERN = /^shard-(\d{2,3})$/;
+import { ADOPTING, CONTENT, closeSurvey, DAMAGED, REMOVED, SHARD_PATTERN, survey, unusable } from './survey.ts';
 
 /** Moves the folders that are this shard's to adopt into its own. Looks at all of them before it moves the first. */
 export async function claim(disk: Disk, options: SpoolOptions, folder: string): Promise<void> {

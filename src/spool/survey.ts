@@ -44,6 +44,9 @@ export type Survey = {
   readonly damaged: readonly string[];
 };
 
+/** A shard's folder in that of the spool. */
+export const SHARD_PATTERN = /^shard-(\d{2,3})$/;
+
 export const ADOPTING = 'adopting-';
 export const REMOVED = 'removed-';
 /** One that has been, but for what could not be read. */

@@ -46,6 +46,11 @@ export const EVENTS = {
     'nobody is told: null-sender, double-bounce (the report of one failed), not-wanted (NOTIFY); of another kind than failed: full (the disk), unreadable (the message)',
   ],
 
+  // The operator.
+  'admin-socket-failed': ['error', 'queue commands cannot reach this process; everything else goes on'],
+  operator: ['info', 'a queue command that changes something: what was asked, and how much of it was done'],
+  removed: ['info', 'a message, or some of its recipients, was deleted by the operator; nobody is told'],
+
   // The spool.
   'spool-recovered': ['info', 'the journal is replayed'],
   'spool-torn-tail': [

@@ -4,8 +4,10 @@
  */
 export const LAYERS: Readonly<Record<string, number>> = {
   'main.ts': 7,
+  'postern.ts': 7,
   gate: 6,
   admin: 6,
+  cli: 6,
   relay: 5,
   spool: 4,
   net: 4,

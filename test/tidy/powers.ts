@@ -16,6 +16,7 @@ export const POWERS: readonly Power[] = [
   { name: 'sockets by another name', modules: ['node:http2', 'node:https', 'node:quic'], homes: [] },
   { name: 'requests by fetch or WebSocket', code: /\bfetch\(|\bnew (?:WebSocket|EventSource)\b/g, homes: [] },
   { name: 'HTTP', modules: ['node:http', 'fastify'], homes: ['src/admin/'] },
+  { name: 'requests by HTTP', modules: ['undici'], homes: ['src/cli/'] },
   {
     name: 'files',
     modules: ['node:fs', 'node:fs/promises'],
@@ -52,7 +53,11 @@ export const POWERS: readonly Power[] = [
     homes: ['src/scanner/native.ts'],
   },
   { name: 'code from text', modules: ['node:vm'], code: /\beval\(|\bnew Function\(/g, homes: [] },
-  { name: 'the end of the process', code: /\bprocess\s*\.\s*(?:exit|kill|abort|exitCode)\b/g, homes: ['src/gate/'] },
+  {
+    name: 'the end of the process',
+    code: /\bprocess\s*\.\s*(?:exit|kill|abort|exitCode)\b/g,
+    homes: ['src/gate/', 'src/postern.ts'],
+  },
 ];
 
 /** Folders that read files and never write them: what they may take from node:fs. */

@@ -101,7 +101,7 @@ export const sizes: Rule = (source) => {
 };
 
 export const contract: Rule = ({ path, text }) =>
-  /^(?:\/\/ Large: .*\n)?\/\*\* *\S|^(?:\/\/ Large: .*\n)?\/\*\*\n \* \S/.test(text)
+  /^(?:#!.*\n)?(?:\/\/ Large: .*\n)?\/\*\*(?: *|\n \* )\S/.test(text)
     ? []
     : [`${path}: does not open with what it is for`];
 

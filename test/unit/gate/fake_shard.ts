@@ -50,6 +50,7 @@ async function start(context: ShardContext) {
         drained = resolve;
       });
     },
+    queue: { ask: () => noChunks() },
     status: () => ({
       sessions: sockets.size,
       messages: 7,
@@ -69,3 +70,5 @@ async function start(context: ShardContext) {
     if (word === 'quit') socket.end('bye\n');
   }
 }
+
+async function* noChunks(): AsyncGenerator<never> {}

@@ -1,0 +1,55 @@
+/** What `--help` says, printed from the tables. */
+import type { Flag, QueueCommand, QueueCommandName } from './commands.ts';
+import { FLAGS, QUEUE_COMMANDS } from './commands.ts';
+import { EXIT } from './exit_codes.ts';
+
+const IDS = { any: '[ID…] [options]', some: 'ID… [options]', one: 'ID [options]' } as const;
+
+const FILTER_WORDS = [
+  'Ids and filters say which recipients are meant: those of one kind are alternatives, kinds are conditions.',
+  'In a filter * stands for any text (quote it from the shell). Local parts are compared as they were received;',
+  '\\xNN, as list prints white space, stands for its character.',
+].join('\n');
+
+/** Two columns; the first as wide as its longest text. */
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join('\n');
+}
+
+const exits = (): string => columns(Object.values(EXIT).map(([code, meaning]) => [String(code), meaning]));
+
+export function generalHelp(): string {
+  const commands = Object.entries(QUEUE_COMMANDS).map(([name, { about }]) => [`queue ${name}`, about] as const);
+  return [
+    'postern COMMAND [--help]',
+    '',
+    columns([['start', 'the relay itself, configured by its environment; as npm start'], ...commands]),
+    '',
+    'Queue commands speak to the process that has the spool; list, show, cat and stats also read a spool without one.',
+    '',
+    'Exit codes:',
+    exits(),
+    '',
+  ].join('\n');
+}
+
+export function queueHelp(name: QueueCommandName): string {
+  const { ids, flags, about }: QueueCommand = QUEUE_COMMANDS[name];
+  const rows = flags.map((each) => {
+    const { value, about: meaning }: Flag = FLAGS[each];
+    return [`--${each}${value === '' ? '' : ` ${value}`}`, meaning] as const;
+  });
+  return [
+    `postern queue ${name} ${IDS[ids]}`,
+    '',
+    `  ${about}`,
+    '',
+    columns(rows),
+    '',
+    ...(flags.includes('sender') ? [FILTER_WORDS, ''] : []),
+    'Exit codes:',
+    exits(),
+    '',
+  ].join('\n');
+}
