@@ -34,14 +34,13 @@ const filter = z
   .superRefine((value, context) => {
     for (const message of filterFaults(value)) context.addIssue({ code: 'custom', message });
   });
-const REASON_CHARS_MAX = 500;
 const steer = {
   // Asked for even where it is empty: nothing is changed because somebody forgot to say what.
   filter,
   dryRun: z.boolean().default(false),
   reason: z
     .string()
-    .max(REASON_CHARS_MAX)
+    .max(LIMITS.operatorReasonCharsMax)
     .regex(/^[^\x00-\x1f\x7f]*$/)
     .default(''),
 };
@@ -80,6 +79,10 @@ async function answer(reply: FastifyReply, queue: QueueSource, request: QueueReq
   } catch (error) {
     if (!(error instanceof QueueFailure)) throw error;
     return reply.code(503).send({ error: error.message });
+  }
+  if (reply.raw.destroyed) {
+    await chunks.return?.(); // whoever asked has gone by now
+    return reply;
   }
   if (request.action === 'cat') return await answerBytes(reply, first, chunks);
   return reply.type('application/x-ndjson').send(Readable.from(lines(first, chunks)));

@@ -9,7 +9,7 @@
  * by default), the Host check, and that there is nothing to command. What guards the socket is its mode: only the user
  * that runs Postern can open it.
  */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyInstance } from 'fastify';
 import { fastify } from 'fastify';
 import { LIMITS } from '../config/limits.ts';
 import type { HostPort } from '../config/options.ts';
@@ -68,6 +68,9 @@ export function buildAdmin(
     if (!isOurs(request.headers.host, names))
       return reply.code(421).send({ error: 'ask by address, as localhost, or by the name in POSTERN_HOSTNAME' });
   });
+  app.setErrorHandler(({ statusCode = 500, message }: FastifyError, _request, reply) =>
+    reply.code(statusCode).send({ error: statusCode < 500 ? message : 'a defect of ours' }),
+  );
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page' }));
   if (queue !== null) addQueueRoutes(app, queue);
   app.get('/', (_request, reply) =>

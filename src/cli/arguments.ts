@@ -3,6 +3,7 @@
  * understood is refused, so that a misspelt filter never becomes a wider one.
  */
 import { parseArgs } from 'node:util';
+import { LIMITS } from '../config/limits.ts';
 import { nearest } from '../config/nearest.ts';
 import type { QueueFilter, QueueState } from '../relay/queue_filter.ts';
 import { filterFaults, isEverything, QUEUE_STATES } from '../relay/queue_filter.ts';
@@ -30,7 +31,6 @@ export type Parsed =
 const COMMANDS = ['start', 'queue', 'help'];
 const ROWS_DEFAULT = 1000;
 const ROWS_MAX = 1e9;
-const REASON_CHARS_MAX = 500;
 const REASON_DEFAULT = 'given up by the operator';
 
 export function parseCommandLine(args: readonly string[]): Parsed {
@@ -177,7 +177,8 @@ function rowsMaxOf(text: string | undefined, faults: string[]): number {
 /** It goes into a notice and a log line: one line of printable text. */
 function reasonOf(text: string | undefined, faults: string[]): string {
   if (text === undefined) return REASON_DEFAULT;
-  if (text.trim() === '' || text.length > REASON_CHARS_MAX || /[\x00-\x1f\x7f]/.test(text))
-    faults.push(`--reason: write one line of 1 to ${REASON_CHARS_MAX} characters`);
+  const charsMax = LIMITS.operatorReasonCharsMax;
+  if (text.trim() === '' || text.length > charsMax || /[\x00-\x1f\x7f]/.test(text))
+    faults.push(`--reason: write one line of 1 to ${charsMax} characters`);
   return text;
 }

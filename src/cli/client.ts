@@ -15,7 +15,7 @@ export class NoProcess extends Error {
   override readonly name = 'NoProcess';
 }
 
-const DOWN: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED']);
+const DOWN: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED']);
 
 /** `path` is the socket's. */
 export function queueClient(path: string): QueueSource {
@@ -36,7 +36,10 @@ async function* ask(path: string, request: QueueRequest): AsyncGenerator<QueueCh
     }
     if (statusCode !== 200) throw new QueueFailure('refused', await complaint(statusCode, body));
     if (String(headers['content-type']).startsWith('application/x-ndjson')) yield* chunksOf(body);
-    else for await (const bytes of body) yield { tag: 'content', bytes: bytes as Buffer };
+    else {
+      yield { tag: 'content', bytes: new Uint8Array() }; // there is a message, and be it empty
+      for await (const bytes of body) yield { tag: 'content', bytes: bytes as Buffer };
+    }
   } catch (error) {
     throw error instanceof QueueFailure || error instanceof NoProcess ? error : cutOff(error);
   } finally {

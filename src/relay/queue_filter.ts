@@ -10,6 +10,7 @@
  * text, and nothing else is special; time is linear in the text, whatever the term. Local parts are compared as they
  * were received (RFC 5321 §2.4), domains in the form by which we route.
  */
+import { LIMITS } from '../config/limits.ts';
 import type { Envelope } from '../message/envelope.ts';
 import { parseDomain } from '../smtp/domain.ts';
 
@@ -182,9 +183,11 @@ export function filterFaults(filter: QueueFilter): string[] {
   const faults = filter.ids
     .filter((id) => !ID.test(id))
     .map((id) => `${shown(id)} is no message id: they look like ${AN_ID}`);
+  const { operatorTermsMax: termsMax, operatorTermCharsMax: termCharsMax } = LIMITS;
   const terms = [...filter.senders, ...filter.recipients, ...filter.domains, ...filter.sites];
+  if (terms.length > termsMax) faults.push(`${terms.length} terms: name at most ${termsMax} at once, besides ids`);
   for (const text of terms) {
-    if (text.length > TERM_CHARS_MAX) faults.push(`${shown(text)}: a term has at most ${TERM_CHARS_MAX} characters`);
+    if (text.length > termCharsMax) faults.push(`${shown(text)}: a term has at most ${termCharsMax} characters`);
   }
   for (const text of [...filter.recipients, ...filter.domains, ...filter.sites]) {
     if (text === '') faults.push("an empty text matches nothing; '*' stands for any text");
@@ -197,8 +200,6 @@ export function filterFaults(filter: QueueFilter): string[] {
 
 const ID = /^[0-9a-z][0-9a-z-]{0,63}$/;
 const AN_ID = 'mib3k2x9-a1b2c3-00-0001, and list prints them';
-/** The longest path (RFC 5321 §4.5.3.1.3) in four bytes a character would still fit; site names are shorter. */
-const TERM_CHARS_MAX = 1000;
 const SHOWN_CHARS = 60;
 
 const shown = (text: string): string =>
