@@ -5,8 +5,8 @@
  *   mib3k2x9-a1b2c3-00-0001  3h12m    2048  waiting      4   12m  a@b.c   d@e.f      mx …  …
  *
  * Columns never change their order or number: a field is never empty (`-`), never wrapped or cut, and has no white
- * space but in the last one. What came from the network cannot steer a terminal: control characters are written as \xNN.
- * JSON holds exact values: times in milliseconds since 1970, sizes in bytes.
+ * space but in the last one. What came from the network cannot steer a terminal: control characters are written as
+ * \xNN. JSON holds exact values: times in milliseconds since 1970, sizes in bytes.
  */
 import type {
   QueueChunk,
@@ -110,8 +110,8 @@ const line = (columns: readonly { width: number; right?: boolean }[], texts: rea
     .trimEnd()}\n`;
 
 /**
- * C0, DEL, C1, and the marks that turn the direction of text or end a line; outside the last column white space, too, and
- * the backslash itself, so that every field can be read back (arguments.ts does).
+ * C0, DEL, C1, and the marks that turn the direction of text or end a line; outside the last column white space, too,
+ * and the backslash itself, so that every field can be read back (arguments.ts does).
  */
 const UNSAFE = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 const UNSAFE_OR_SPACE = /[\s\\\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;

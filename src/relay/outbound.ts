@@ -241,8 +241,8 @@ export class Outbound implements SiteOwner {
   }
 
   /**
-   * What became of a parcel's recipients, in its order, and the end of its hold. What follows is settlement.ts. True, or
-   * resolves to true: whoever must be told is told.
+   * What became of a parcel's recipients, in its order, and the end of its hold. What follows is settlement.ts. True,
+   * or resolves to true: whoever must be told is told.
    */
   settle(
     parcel: Parcel,
