@@ -157,9 +157,17 @@ const TABLE = {
     '503, ask again',
   ],
   operatorBodyBytesMax: [65_536, 'a filter with some 2,000 ids', '413, name fewer at once'],
-  operatorTermsMax: [100, 'terms of a filter that are compared one by one: 25 ms a turn at worst', '400, name fewer'],
-  operatorTermCharsMax: [1000, 'the longest path (RFC 5321 §4.5.3.1.3) is 256 octets; site names are longer', '400'],
-  operatorReasonCharsMax: [500, "a reason for a bounce is a line in the sender's notice", '400'],
+  operatorTermsMax: [
+    100,
+    'terms of a filter are compared one by one: 25 ms a turn at worst',
+    'the filter is refused: name fewer',
+  ],
+  operatorTermCharsMax: [
+    1000,
+    'the longest path (RFC 5321 §4.5.3.1.3) has 256 octets; names of sites are longer',
+    'the filter is refused',
+  ],
+  operatorReasonCharsMax: [500, "a reason for a bounce is a line in the sender's notice", 'the command is refused'],
   operatorRowsPerChunk: [
     200,
     'rows of a list in one message between threads, at some 300 bytes: 60 KB',

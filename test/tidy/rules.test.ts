@@ -172,6 +172,8 @@ describe('rules', () => {
     assert.equal(faults(rules.contract, 'src/net/x.ts', "import a from './a.ts';"), 1);
     assert.equal(faults(rules.contract, 'src/net/x.ts', '/** Names. */'), 0);
     assert.equal(faults(rules.contract, 'src/net/x.ts', '// Large: why it is so\n/**\n * Names.\n */'), 0);
+    assert.equal(faults(rules.contract, 'src/x.ts', '#!/usr/bin/env node\n/** Names. */'), 0);
+    assert.equal(faults(rules.contract, 'src/x.ts', '#!/usr/bin/env node\nrun();'), 1);
   });
 
   test('leftovers: reminders, and checks that are switched off without a word', () => {
