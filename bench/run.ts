@@ -1,5 +1,6 @@
 /**
- * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--vs postfix|none] [--json FILE]
+ * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--messages N]
+ *      [--vs postfix|none] [--json FILE]
  *
  * Relay, source and sink are processes of their own. Exit code 1 where a scenario's work was not done as promised:
  * then its figures are void, whatever they say.
@@ -9,12 +10,13 @@ import { parseArgs } from 'node:util';
 import { Bench, type Outcome, type Scenario } from './bench.ts';
 import { postfixInstalled } from './peers/postfix.ts';
 import { circumstances, scenarioText } from './report.ts';
+import { commit } from './scenarios/commit.ts';
 import { crash } from './scenarios/crash.ts';
 import { idle10k } from './scenarios/idle_10k.ts';
 import { relayLarge } from './scenarios/relay_large.ts';
 import { relaySmall } from './scenarios/relay_small.ts';
 
-const SCENARIOS: readonly Scenario[] = [relaySmall, relayLarge, idle10k, crash];
+const SCENARIOS: readonly Scenario[] = [relaySmall, relayLarge, idle10k, crash, commit];
 const ROUNDS = 3;
 
 function wantedScenarios(names: readonly string[]): Scenario[] {
