@@ -30,6 +30,7 @@ export async function courseOf(pid: number, done: () => Promise<number>, over: P
     moments.push({ ms: performance.now(), done: count, cpuMs: treeCpuMs(pid), rssBytes: rssBytes(pid) });
   };
   const ended = over.then(() => true);
+  ended.catch(() => undefined); // the race below, or the next one, rejects
   do await look();
   while (!(await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, LOOK_MS))])));
   await look();
