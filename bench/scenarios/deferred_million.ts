@@ -82,7 +82,10 @@ async function run(bench: Bench): Promise<Outcome> {
   const day = new Day(bench, messages);
   const outage = await day.run();
   return {
-    headlines: [...outageHeadlines(outage), `${day.acknowledged} messages answered 250: ${day.lost} lost, ${day.altered} altered`],
+    headlines: [
+      ...outageHeadlines(outage),
+      `${day.acknowledged} messages answered 250: ${day.lost} lost, ${day.altered} altered`,
+    ],
     tables: outageTables(outage),
     failures: [...day.failures, ...outageFaults(outage)],
     figures: outage,
