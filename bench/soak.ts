@@ -23,7 +23,7 @@ import type { HostPort, PosternOptions } from './peers/postern.ts';
 import { digits, mib, tableText } from './report.ts';
 import { type LogEvents, logEvents } from './soak/log_events.ts';
 import { SHARDS, Striker } from './soak/strikes.ts';
-import { Tally, type Verdict } from './soak/tally.ts';
+import { type Strike, TARGETS, Tally, type Verdict } from './soak/tally.ts';
 import { WAYS, World } from './soak/world.ts';
 
 const MINUTES = 20;
@@ -70,7 +70,7 @@ class Soak {
 
   /** Until the time is over and everything has come, or nothing more does. */
   async run(): Promise<readonly string[]> {
-    const progress = setInterval(() => void this.#progress(), PROGRESS_MS);
+    const progress = setInterval(() => this.#progress().catch(sourceStopped), PROGRESS_MS);
     try {
       await this.#striker.run();
       for (const { source } of this.#ways) await source.call('stop', undefined);
@@ -113,7 +113,7 @@ class Soak {
     const progress = await Promise.all(this.#ways.map(({ source }) => source.call('progress', undefined)));
     const accepted = progress.reduce((sum, one) => sum + one.acknowledged, 0);
     const seconds = Math.round((performance.now() - this.#startMs) / 1000);
-    const struck = ['process', 'shard', 'inside', 'mx2'].map((what) => `${what} ${this.#striker.count(what)}`);
+    const struck = TARGETS.map((what) => `${what} ${this.#striker.count(what)}`);
     const { copies, again, altered } = this.#tally;
     say(
       `  ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}  accepted ${digits(accepted)}, ` +
@@ -138,7 +138,7 @@ class Soak {
       const came = this.#tally.copies + this.#tally.again;
       if (came !== seen) changedMs = performance.now();
       seen = came;
-      if (this.#tally.lost(acknowledged).length > 0 || (await this.#queued()) > 0) complete = 0;
+      if ((await this.#queued()) > 0 || this.#tally.lost(acknowledged).length > 0) complete = 0;
       else if (++complete === 2) return;
       else await pause(2 * LIMITS.statusMs);
     }
@@ -161,8 +161,8 @@ class Soak {
     for (const report of reports) if (report.gaveUp) failures.push('a source could not connect for a minute');
     say(`\n${mailTable(this.#ways, reports)}\n${strikeTable(verdict)}`);
     say(
-      `  ${digits(this.#tally.several)} transactions with several recipients, ${digits(this.#tally.large)} with content ` +
-        `in a file, ${digits(log.deferred)} deferrals; slowest 250 ${digits(slowestUs / 1000)} ms`,
+      `  ${digits(this.#tally.several)} transactions with several recipients, ${digits(this.#tally.large)} with ` +
+        `content in a file, ${digits(log.deferred)} deferrals; slowest 250 ${digits(slowestUs / 1000)} ms`,
     );
     say(
       `  ${digits(verdict.copies)} copies: ${verdict.lost.length} lost, ${verdict.altered} altered, ` +
@@ -174,8 +174,8 @@ class Soak {
   /** Too little of something, and the soak has shown nothing about it. */
   #faultsOfLoad({ counts, deferred }: LogEvents): string[] {
     const faults: string[] = [];
-    const struck = (what: string): number => this.#striker.count(what);
-    for (const what of ['process', 'shard', 'inside', 'mx2']) if (struck(what) === 0) faults.push(`no strike: ${what}`);
+    const struck = (what: Strike['what']): number => this.#striker.count(what);
+    for (const what of TARGETS) if (struck(what) === 0) faults.push(`no strike: ${what}`);
     if (this.#tally.several === 0) faults.push('no message for several recipients');
     if (this.#tally.large === 0) faults.push('no content in a file of its own');
     if (deferred === 0) faults.push('nothing was deferred');
@@ -185,6 +185,9 @@ class Soak {
     return faults;
   }
 }
+
+/** The last look at the progress met the end. */
+const sourceStopped = (): void => undefined;
 
 /** The two ways of a soak have two series of messages. */
 const runOf = (seed: number, way: number): number => (seed * WAYS.length + way) >>> 0;
@@ -215,9 +218,11 @@ function strikeTable({ strikes }: Verdict): string {
     const all = strikes.filter(({ strike }) => strike.what === what);
     const worst = all.reduce((a, b) => (b.again > a.again ? b : a));
     const sum = (of: 'again' | 'inFlight'): string => digits(all.reduce((total, one) => total + one[of], 0));
-    return [what, `${all.length}`, sum('again'), sum('inFlight'), `${worst.again} of ${worst.inFlight}`];
+    const oldestMs = Math.max(...all.map(({ oldestUs }) => oldestUs)) / 1000;
+    const worstText = `${worst.again} of ${worst.inFlight}`;
+    return [what, `${all.length}`, sum('again'), sum('inFlight'), worstText, digits(oldestMs)];
   });
-  const columns = ['killed', 'times', 'copies again', 'in flight, at most', 'worst'];
+  const columns = ['killed', 'times', 'copies again', 'in flight, at most', 'worst', 'oldest, ms'];
   return tableText({ title: 'what was killed, and the copies that came twice for it', columns, rows });
 }
 

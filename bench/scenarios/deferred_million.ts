@@ -67,12 +67,12 @@ export const deferredMillion: Scenario = {
     'reused, for a site that is down; two restarts; then the site is up, and two new messages a second come beside ' +
     'the queue',
   bound:
-    'accepting: CPU, as in relay-small, with a deferral instead of a delivery. Draining: CPU, and the disk for what is ' +
-    'read back. It would surprise: a last tenth slower than 80 % of the first, more than 600 MB, more than 10 s until ' +
-    'ready, any attempt while the queue rests',
+    'accepting: CPU, as in relay-small, with a deferral instead of a delivery. Draining: CPU, and the disk for what ' +
+    'is read back. It would surprise: a last tenth slower than 80 % of the first, more than 600 MB, more than 10 s ' +
+    'until ready, any attempt while the queue rests',
   checks:
-    'every message that was answered 250 is at the sink, its CRC-32 as sent, those after the restarts as well; the queue ' +
-    'held all of them, and nothing was tried while it rested',
+    'every message that was answered 250 is at the sink, its CRC-32 as sent, those after the restarts as well; the ' +
+    'queue held all of them, and nothing was tried while it rested',
   messages: MESSAGES,
   run,
 };

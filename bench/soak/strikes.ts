@@ -1,6 +1,6 @@
 /**
- * What is killed, and when: three hands that strike each at their own times, drawn from the seed, until the time is over.
- * Then all is up again.
+ * What is killed, and when: three hands that strike each at their own times, drawn from the seed, until the time is
+ * over. Then all is up again.
  *
  *   Postern   the whole process (SIGKILL) or one shard; started again at once
  *   inside    the inside server (SIGKILL), away for a while
@@ -51,7 +51,7 @@ export class Striker {
     return this.#postern;
   }
 
-  count(what: string): number {
+  count(what: Strike['what']): number {
     return this.strikes.filter((strike) => strike.what === what).length;
   }
 
@@ -91,7 +91,7 @@ export class Striker {
 
   async #strikeInside(chance: Random): Promise<void> {
     const { inside } = this.#world;
-    await this.#strikeSite(inside);
+    await this.#strikeSite('inside', inside);
     await pause(AWAY_MS_MIN + chance.below(AWAY_MS_SPREAD));
     await inside.start(false);
   }
@@ -99,14 +99,14 @@ export class Striker {
   async #turnMood(): Promise<void> {
     const { moody } = this.#world;
     this.#defers = !this.#defers;
-    await this.#strikeSite(moody);
+    await this.#strikeSite('mx2', moody);
     await moody.start(this.#defers);
   }
 
-  async #strikeSite(site: Site): Promise<void> {
+  async #strikeSite(what: Strike['what'], site: Site): Promise<void> {
     const atUs = nowUs();
     await site.kill();
     const { name, connectionsMax: connections } = site;
-    this.strikes.push({ what: name, site: name, atUs, endUs: nowUs(), connections });
+    this.strikes.push({ what, site: name, atUs, endUs: nowUs(), connections });
   }
 }

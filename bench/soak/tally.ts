@@ -5,8 +5,8 @@
  *   lost       answered 250, and a recipient does not have it
  *   altered    not as it was sent, by its CRC-32
  *   strange    nobody sent it, or not to there
- *   again      a copy that was there already. A strike between the two explains it: that it had been delivered was not
- *              durable yet, or not known. Each explains as many as were in flight when it fell, and the rest is a defect:
+ *   again      a copy that was there already. A strike between the two explains it: that it had been delivered was
+ *              not durable yet, or not known. Each explains as many as were in flight when it fell, no more:
  *
  *   in flight  a message on each connection to the site, with all its recipients, its 250 on the way
  *              + what the sinks took in the last moments before, as long as the slowest 250 of the run took: marks of
@@ -16,9 +16,12 @@ import type { ArrivalLine } from '../load/arrivals_file.ts';
 import { Bitmap } from '../load/bitmap.ts';
 import { SAMPLE_RECIPIENTS_MAX } from '../load/messages.ts';
 
+/** What may be killed: Postern, a shard of it, or a program that it delivers to. */
+export const TARGETS = ['process', 'shard', 'inside', 'mx2'] as const;
+
 /** Something was killed. Times are those of stamp.ts. */
 export type Strike = {
-  readonly what: string;
+  readonly what: (typeof TARGETS)[number];
   /** The site that was hit; undefined: Postern or one of its shards, so copies at every site. */
   readonly site: string | undefined;
   readonly atUs: number;
@@ -28,8 +31,15 @@ export type Strike = {
   readonly connections: number;
 };
 
-/** What a strike explains, and could explain at most. */
-export type StrikeCount = { readonly strike: Strike; again: number; readonly inFlight: number };
+export type StrikeCount = {
+  readonly strike: Strike;
+  /** Copies that came again for it. */
+  again: number;
+  /** How many may. */
+  readonly inFlight: number;
+  /** How long before the strike the first of two copies had come, at most. */
+  oldestUs: number;
+};
 
 export type Verdict = {
   readonly copies: number;
@@ -110,12 +120,14 @@ export class Tally {
   verdict(acknowledged: ReadonlyMap<number, Bitmap>, strikes: readonly Strike[], slowestUs: number): Verdict {
     const counts = strikes
       .toSorted((a, b) => a.atUs - b.atUs)
-      .map((strike) => ({ strike, again: 0, inFlight: this.#inFlight(strike, slowestUs) }));
+      .map((strike) => ({ strike, again: 0, inFlight: this.#inFlight(strike, slowestUs), oldestUs: 0 }));
     const unexplained: string[] = [];
     for (const second of this.#seconds) {
       const count = counts.find((one) => one.again < one.inFlight && explains(one.strike, second));
-      if (count !== undefined) count.again++;
-      else
+      if (count !== undefined) {
+        count.again++;
+        count.oldestUs = Math.max(count.oldestUs, count.strike.atUs - second.firstUs);
+      } else
         unexplained.push(
           `${second.name} at ${second.site}, ${(second.atUs - second.firstUs) / 1000} ms after the first`,
         );
