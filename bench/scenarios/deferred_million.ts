@@ -6,6 +6,7 @@
  * The site has an address of its own on loopback: a client that dials a closed port of the address that it dials from
  * may be given that very port, and meet itself.
  */
+import { LIMITS } from '../../src/config/limits.ts';
 import { type Bench, deliveryOf, faultsOf, LOAD_ENVIRONMENT, type Outcome, pause, type Scenario } from '../bench.ts';
 import { Bitmap } from '../load/bitmap.ts';
 import type { Child } from '../load/child.ts';
@@ -55,8 +56,10 @@ const SETTLE_MS = 3_000;
 const REST_MS = 5_000;
 /** To have the figure, however bad it is. */
 const READY_MS_MAX = 600_000;
-/** Beyond the wait for the next attempt, with its jitter, nothing more will come. */
+/** After the longest wait for a next attempt, with its jitter, nothing more will come. */
 const STALL_MS_MIN = 60_000;
+/** Nor from an empty queue. */
+const EMPTY_STALL_MS = 10_000;
 const SIGNALS = ['SIGTERM', 'SIGKILL'] as const;
 
 export const deferredMillion: Scenario = {
@@ -273,8 +276,9 @@ class Day {
   /** Waits for what waits; how many came twice. */
   async #arrived(all: readonly Waiting[]): Promise<number> {
     let duplicates = 0;
+    await this.#emptied();
     for (const { name, report, acknowledged } of all) {
-      const delivered = await deliveryOf(report.run, acknowledged, this.#site, this.#stallMsMax);
+      const delivered = await deliveryOf(report.run, acknowledged, this.#site, EMPTY_STALL_MS);
       this.failures.push(...faultsOf(name, report, delivered));
       this.acknowledged += acknowledged.size;
       this.lost += delivered.lost.length;
@@ -282,6 +286,18 @@ class Day {
       duplicates += delivered.counts.duplicates;
     }
     return duplicates;
+  }
+
+  /** Or it has not changed for so long that it never will. */
+  async #emptied(): Promise<void> {
+    let queued = Number.NaN;
+    for (let changedMs = performance.now(); performance.now() - changedMs < this.#stallMsMax; ) {
+      await pause(2 * LIMITS.statusMs); // the gauge is as old as statusMs
+      const before = queued;
+      queued = (await this.#metrics()).sum('queue_messages');
+      if (queued === 0) return;
+      if (queued !== before) changedMs = performance.now();
+    }
   }
 
   get #stallMsMax(): number {
