@@ -34,6 +34,8 @@ export type Scenario = {
   /** What is expected to limit it, and which figure would be a surprise. */
   readonly bound: string;
   readonly checks: string;
+  /** How many it sends, where --messages may say otherwise. */
+  readonly messages?: number;
   run(bench: Bench): Promise<Outcome>;
 };
 
@@ -42,6 +44,8 @@ export type Settings = {
   readonly quick: boolean;
   readonly rounds: number;
   readonly postfix: boolean;
+  /** --messages, for the scenarios that have a number of their own. */
+  readonly messages: number | undefined;
 };
 
 const REPOSITORY = fileURLToPath(new URL('..', import.meta.url));
@@ -95,25 +99,34 @@ export type Delivery = {
   readonly lost: readonly number[];
 };
 
-/** Waits until the sink has every message of the run that was answered 250, or nothing more comes. */
+/** Waits until the sink has every message of the source's last run that was answered 250, or nothing more comes. */
 export async function delivery(
   source: Child<SourceApi>,
   sink: Child<SinkApi>,
   report: SourceReport,
 ): Promise<Delivery> {
-  const acknowledged = new Bitmap(await source.call('acknowledged', undefined));
-  let counts = await sink.call('counts', report.run);
+  return await deliveryOf(report.run, new Bitmap(await source.call('acknowledged', undefined)), sink, STALL_MS_MAX);
+}
+
+/** The same of the numbers of a run. `stallMsMax`: how long nothing may come before the rest counts as lost. */
+export async function deliveryOf(
+  run: number,
+  acknowledged: Bitmap,
+  sink: Child<SinkApi>,
+  stallMsMax: number,
+): Promise<Delivery> {
+  let counts = await sink.call('counts', run);
   let lost: readonly number[] = [];
-  for (let changedMs = performance.now(); performance.now() - changedMs < STALL_MS_MAX; await pause(POLL_MS)) {
+  for (let changedMs = performance.now(); performance.now() - changedMs < stallMsMax; await pause(POLL_MS)) {
     const before = counts.distinct;
-    counts = await sink.call('counts', report.run);
+    counts = await sink.call('counts', run);
     if (counts.distinct !== before) changedMs = performance.now();
     if (counts.distinct < acknowledged.size) continue;
     // Messages that came without being answered may stand in for others: only the numbers tell.
-    lost = acknowledged.minus(new Bitmap(await sink.call('seen', report.run)));
+    lost = acknowledged.minus(new Bitmap(await sink.call('seen', run)));
     if (lost.length === 0) return { counts, lost };
   }
-  return { counts, lost: acknowledged.minus(new Bitmap(await sink.call('seen', report.run))) };
+  return { counts, lost: acknowledged.minus(new Bitmap(await sink.call('seen', run))) };
 }
 
 /** What is wrong with a load that should have gone through whole, in words. */

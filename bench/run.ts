@@ -1,5 +1,6 @@
 /**
- * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--vs postfix|none] [--json FILE]
+ * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--messages N]
+ *      [--vs postfix|none] [--json FILE]
  *
  * Relay, source and sink are processes of their own. Exit code 1 where a scenario's work was not done as promised:
  * then its figures are void, whatever they say.
@@ -9,12 +10,14 @@ import { parseArgs } from 'node:util';
 import { Bench, type Outcome, type Scenario } from './bench.ts';
 import { postfixInstalled } from './peers/postfix.ts';
 import { circumstances, scenarioText } from './report.ts';
+import { commit } from './scenarios/commit.ts';
 import { crash } from './scenarios/crash.ts';
+import { deferredMillion } from './scenarios/deferred_million.ts';
 import { idle10k } from './scenarios/idle_10k.ts';
 import { relayLarge } from './scenarios/relay_large.ts';
 import { relaySmall } from './scenarios/relay_small.ts';
 
-const SCENARIOS: readonly Scenario[] = [relaySmall, relayLarge, idle10k, crash];
+const SCENARIOS: readonly Scenario[] = [relaySmall, relayLarge, idle10k, crash, commit, deferredMillion];
 const ROUNDS = 3;
 
 function wantedScenarios(names: readonly string[]): Scenario[] {
@@ -24,6 +27,15 @@ function wantedScenarios(names: readonly string[]): Scenario[] {
     if (found === undefined) throw new Error(`no scenario "${name}"; --list shows them`);
     return found;
   });
+}
+
+function wantedMessages(text: string | undefined, scenarios: readonly Scenario[]): number | undefined {
+  if (text === undefined) return undefined;
+  const fixed = scenarios.filter((scenario) => scenario.messages === undefined).map(({ name }) => name);
+  if (fixed.length > 0) throw new Error(`--messages: ${fixed.join(', ')} cannot send more or fewer`);
+  const messages = Number(text);
+  if (!(Number.isSafeInteger(messages) && messages >= 1000)) throw new Error(`--messages ${text}: 1000 at least`);
+  return messages;
 }
 
 function list(): string {
@@ -47,6 +59,7 @@ const { values, positionals } = parseArgs({
     list: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
+    messages: { type: 'string' },
     vs: { type: 'string' },
     json: { type: 'string' },
   },
@@ -56,10 +69,12 @@ else {
   const scenarios = wantedScenarios(positionals);
   if (!['postfix', 'none', undefined].includes(values.vs)) throw new Error(`--vs ${values.vs}: postfix or none`);
   if (values.vs === 'postfix' && !postfixInstalled()) throw new Error('Postfix is not installed, or this is not root');
+  const messages = wantedMessages(values.messages, scenarios);
   const bench = new Bench({
     quick: values.quick,
     rounds: Number(values.rounds ?? (values.quick ? 1 : ROUNDS)),
     postfix: values.vs === undefined ? postfixInstalled() : values.vs === 'postfix',
+    messages,
   });
   process.once('SIGINT', () => void bench.end().finally(() => process.exit(130)));
   const facts = circumstances(`npm run bench -- ${process.argv.slice(2).join(' ')}`);

@@ -9,7 +9,7 @@ import { type Delivered, Sink } from '../load/sink.ts';
 export const INSIDE_DOMAINS = ['castle.example', 'keep.example'];
 export const INTERNET_SENDERS = ['far.example', 'away.example', 'abroad.example'];
 /** Two domains at one exchanger, one behind an exchanger that is down, one without MX: RFC 5321 §5.1. */
-const ZONE: Zone = {
+export const ZONE: Zone = {
   'one.example': { MX: [{ preference: 10, exchange: 'mx1.example' }] },
   'two.example': { MX: [{ preference: 10, exchange: 'mx2.example' }] },
   'three.example': { MX: [{ preference: 20, exchange: 'mx2.example' }] },

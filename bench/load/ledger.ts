@@ -4,7 +4,8 @@
  */
 import type { Correspondents, Sample } from './messages.ts';
 import { sample } from './messages.ts';
-import { type Load, type Outgoing, outgoing } from './outgoing.ts';
+import type { Load, Outgoing } from './outgoing.ts';
+import { sampleOutgoing } from './sample_load.ts';
 import type { Delivered } from './sink.ts';
 import { findStamp, STAMP_BYTES } from './stamp.ts';
 
@@ -33,9 +34,7 @@ export class Ledger {
     this.run = run;
     this.#entries = Array.from({ length: messages }, (_, number) => {
       const one = sample(run, number, who);
-      const { from, to, eightBit } = one;
-      const envelope = { from, to, ...(eightBit && { parameters: 'BODY=8BITMIME' }) };
-      return { sample: one, outgoing: outgoing(run, number, envelope, one.text), copies: new Map() };
+      return { sample: one, outgoing: sampleOutgoing(run, number, one), copies: new Map() };
     });
     this.#open = this.#entries.reduce((sum, { sample }) => sum + sample.to.length, 0);
   }

@@ -44,6 +44,8 @@ const KINDS: readonly (readonly [kind: SampleKind, share: number])[] = [
   ['large attachment', 2],
 ];
 const RECIPIENTS = [1, 1, 1, 1, 1, 1, 2, 2, 3, 5];
+/** Of one message. */
+export const SAMPLE_RECIPIENTS_MAX = Math.max(...RECIPIENTS);
 const DATE = 'Tue, 24 Nov 2026 09:30:00 +0100';
 
 /** Header and body of `bytes` bytes in all: one text part of 76-column lines. */
@@ -64,10 +66,9 @@ export function plainText(bytes: number): Buffer {
 
 /** Message `number` of the series `seed`. */
 export function sample(seed: number, number: number, who: Correspondents): Sample {
-  const chance = random(seed * 1_000_003 + number);
+  const chance = chanceOf(seed, number);
   const kind = kindOf(number);
-  const from = address(chance, who.senderDomains, number);
-  const to = recipients(chance, who.recipientDomains);
+  const { from, to } = envelope(chance, number, who);
   const { header, body } = content(kind, chance, number);
   const subject =
     kind === '8-bit' ? '=?utf-8?Q?Gr=C3=BC=C3=9Fe_aus_M=C3=BCnchen?=' : words(chance, 3 + chance.below(6));
@@ -82,6 +83,17 @@ export function sample(seed: number, number: number, who: Correspondents): Sampl
   ].join('\r\n');
   const text = Buffer.from(body === undefined ? `${head}\r\n` : `${head}\r\n\r\n${body}`, 'utf8');
   return { kind, from, to, eightBit: text.some((byte) => byte > 127), text };
+}
+
+/** Who gets message `number` of the series `seed`: in a moment, since the text is not made. */
+export const recipientsOf = (seed: number, number: number, who: Correspondents): readonly string[] =>
+  envelope(chanceOf(seed, number), number, who).to;
+
+const chanceOf = (seed: number, number: number): Random => random(seed * 1_000_003 + number);
+
+/** The first that is drawn. */
+function envelope(chance: Random, number: number, who: Correspondents): Pick<Sample, 'from' | 'to'> {
+  return { from: address(chance, who.senderDomains, number), to: recipients(chance, who.recipientDomains) };
 }
 
 /** Kinds are dealt out in a fixed order that spreads them over any hundred numbers. */

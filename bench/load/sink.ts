@@ -13,6 +13,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createSecureContext } from 'node:tls';
 import { parseArgs } from 'node:util';
 import { Arrivals, type RunCounts, type SinkStats } from './arrivals.ts';
+import { ArrivalsFile } from './arrivals_file.ts';
 import type { Bitmap } from './bitmap.ts';
 import { CHILD_FLAG, serve } from './child.ts';
 import { type Behaviour, type Delivered, type Extension, type Refusal, SinkSession, Turns } from './sink_session.ts';
@@ -34,6 +35,8 @@ export type SinkOptions = {
   /** PEM texts; without them STARTTLS is not offered. */
   readonly tls?: { readonly cert: string; readonly key: string };
   readonly onMessage?: (message: Delivered) => void;
+  /** Each message is a line in this file before its 250 leaves (arrivals_file.ts); replaces `onMessage`. */
+  readonly arrivalsFile?: string;
 };
 
 const EXTENSIONS: readonly Extension[] = [
@@ -65,7 +68,7 @@ export class Sink {
       refuseRcpt: new Turns(options.refuseRcpt),
       refuseEnd: new Turns(options.refuseEnd),
       tls: options.tls === undefined ? undefined : createSecureContext(options.tls),
-      onMessage: options.onMessage,
+      onMessage: options.arrivalsFile === undefined ? options.onMessage : intoFile(options.arrivalsFile),
     };
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
       this.#sockets.add(socket);
@@ -111,6 +114,11 @@ export class Sink {
     for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
+}
+
+function intoFile(path: string): (message: Delivered) => void {
+  const file = new ArrivalsFile(path);
+  return (message) => file.add(message);
 }
 
 /** `451:0.25`: refuse a quarter with 451. */

@@ -15,8 +15,9 @@ import { parseArgs } from 'node:util';
 import { Bitmap } from './bitmap.ts';
 import { CHILD_FLAG, serve } from './child.ts';
 import { type Latency, LatencyHistogram } from './latency.ts';
-import { plainText } from './messages.ts';
+import { type Correspondents, plainText } from './messages.ts';
 import { type Load, SameLoad } from './outgoing.ts';
+import { SampleLoad } from './sample_load.ts';
 import { type Assignment, Lane, type LaneOwner, type LaneSettings, PHASES, type Phase } from './source_lane.ts';
 import { nowUs, STAMP_BYTES } from './stamp.ts';
 
@@ -41,6 +42,8 @@ export type SourceOptions = {
   readonly starttls?: boolean;
   readonly from?: string;
   readonly to?: string;
+  /** Mail of messages.ts between these, no two alike; replaces bytes, recipients, from and to. */
+  readonly samples?: Correspondents;
   readonly hello?: string;
   readonly localAddresses?: readonly string[];
   /** A connection that hears nothing for so long is cut. */
@@ -118,7 +121,7 @@ export class Source implements LaneOwner {
     >;
     this.id = options.run ?? randomInt(2 ** 32);
     this.#connections = connections;
-    this.#load = load ?? sameLoad(this.id, options);
+    this.#load = load ?? loadOf(this.id, options);
     this.#intervalUs = options.rate === undefined ? 0 : 1e6 / options.rate;
     this.#seconds = options.seconds ?? Number.POSITIVE_INFINITY;
     this.#silenceUsMax = (options.silenceSecondsMax ?? 60) * 1e6;
@@ -258,9 +261,11 @@ export class Source implements LaneOwner {
   }
 }
 
-function sameLoad(run: number, options: SourceOptions): Load {
+function loadOf(run: number, options: SourceOptions): Load {
+  const count = options.messages ?? Number.POSITIVE_INFINITY;
+  if (options.samples !== undefined) return new SampleLoad(run, count, options.samples);
   const load = {
-    count: options.messages ?? Number.POSITIVE_INFINITY,
+    count,
     from: options.from ?? 'bench@source.example',
     to: options.to ?? 'user%r@example.org',
     recipients: options.recipients ?? 1,

@@ -3,9 +3,10 @@
  * runner CPU that the relay needs), killed and started anew on the same spool and the same addresses.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Tail } from './tail.ts';
 
 export type HostPort = { readonly host: string; readonly port: number };
 
@@ -16,6 +17,8 @@ export type PosternOptions = {
   readonly environment: Readonly<Record<string, string>>;
   /** Runs the shards so that `killShard` can end one (mortal_main.ts). */
   readonly mortal?: boolean;
+  /** A minute unless it is said. */
+  readonly readyMsMax?: number;
 };
 
 export type Postern = {
@@ -45,15 +48,17 @@ type Ready = {
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const MORTAL_MAIN = fileURLToPath(new URL('./mortal_main.ts', import.meta.url));
 const READY_MS_MAX = 60_000;
+/** Of the log, when it did not become ready. */
+const LAST_WORDS_CHARS = 4_000;
 const STOP_MS_MAX = 40_000;
 const POLL_MS = 10;
 
-/** Rejects, with the end of the log, where it is not ready within a minute. */
+/** Rejects, with the end of the log, where it is not ready in time. */
 export async function startPostern(options: PosternOptions): Promise<Postern> {
   mkdirSync(options.folder, { recursive: true });
   const logFile = join(options.folder, 'postern.log');
   const log = openSync(logFile, 'a');
-  const logFrom = readFileSync(logFile).length;
+  const logFrom = statSync(logFile).size;
   const startMs = performance.now();
   const child = spawn(process.execPath, [options.mortal ? MORTAL_MAIN : MAIN], {
     env: { ...process.env, ...environmentOf(options) },
@@ -63,7 +68,7 @@ export async function startPostern(options: PosternOptions): Promise<Postern> {
   const end = (): void => void child.kill('SIGKILL');
   process.once('exit', end);
   child.once('exit', () => process.off('exit', end));
-  const ready = await untilReady(child, logFile, logFrom, startMs);
+  const ready = await untilReady(child, new Tail(logFile, logFrom), startMs, options.readyMsMax ?? READY_MS_MAX);
   const [outside] = ready.outside;
   const [inside] = ready.inside;
   if (outside === undefined || inside === undefined || child.pid === undefined)
@@ -119,16 +124,18 @@ function environmentOf(options: PosternOptions): Record<string, string> {
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [`POSTERN_${name}`, value]));
 }
 
-async function untilReady(child: ChildProcess, logFile: string, logFrom: number, startMs: number): Promise<Ready> {
+async function untilReady(child: ChildProcess, log: Tail, startMs: number, msMax: number): Promise<Ready> {
+  let text = '';
   for (;;) {
-    const lines = existsSync(logFile) ? readFileSync(logFile).toString('utf8', logFrom).split('\n') : [];
-    const ready = lines.find((line) => line.includes('"event":"ready"'));
-    if (ready !== undefined) return JSON.parse(ready) as Ready;
-    const late = performance.now() - startMs > READY_MS_MAX;
+    text += log.read();
+    const ready = /^.*"event":"ready".*\n/m.exec(text);
+    if (ready !== null) return JSON.parse(ready[0]) as Ready;
+    text = text.slice(-Math.max(LAST_WORDS_CHARS, text.length - text.lastIndexOf('\n')));
+    const late = performance.now() - startMs > msMax;
     if (late || child.exitCode !== null || child.signalCode !== null) {
       child.kill('SIGKILL');
       const why = late ? 'not ready' : `ended with ${child.signalCode ?? child.exitCode}`;
-      throw new Error(`Postern ${why}:\n${lines.slice(-8).join('\n').slice(-4000)}`);
+      throw new Error(`Postern ${why}:\n${(text + log.read()).slice(-LAST_WORDS_CHARS)}`);
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
