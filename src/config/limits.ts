@@ -64,6 +64,49 @@ const TABLE = {
     'it is deferred like any other',
   ],
 
+  // The queue.
+  fewRecipientsMax: [
+    10,
+    'mail to a few people is read by them, mail to many can wait a moment',
+    'mail to more is bulk: it has one turn in eight at its site while there is other mail',
+  ],
+  wakesMax: [
+    64,
+    'reads of messages at rest under way: 4 threads of libuv are kept busy, and nobody else waits long for them',
+    'sites have turns for the next one',
+  ],
+  readyBytesMax: [
+    67_108_864,
+    'messages read ahead for connections that are busy, over all sites of a shard',
+    'only connections that wait for work get some',
+  ],
+  lookUpsMax: [
+    500,
+    'domains of mail at rest whose hosts are being looked up; a dozen queries each stay within dnsWaitingMax',
+    'the rest waits at rest for one of these to end',
+  ],
+  endingsMax: [16, 'messages at rest that get a notice, woken at once; each is a commit', 'further ones wait at rest'],
+  marksMax: [
+    10_000,
+    'marks of a wave of deferred mail on their way to the journal, 300 bytes each: 3 MB',
+    'the wave waits for the disk',
+  ],
+  lastAttemptMs: [
+    60_000,
+    'who becomes due at the very end of its time has so long to get a connection for its last attempt',
+    'it fails, and its sender is told',
+  ],
+  downSitesMax: [
+    10_000,
+    'sites that are down, some 200 bytes each: 2 MB',
+    'the queue of the one that is down longest is not released when it answers, but comes when it is due',
+  ],
+  stalledMs: [
+    60_000,
+    'longer than any turn of a queue takes when all is well; servers have deadlines of their own',
+    'queue-stalled is logged; each tick gives all who wait a push in any case',
+  ],
+
   // DNS.
   dnsConcurrentMax: [
     200,

@@ -140,6 +140,10 @@ function keepGauges(shard: ShardDoors, metrics: Metrics): () => void {
     metrics.set('queue_messages', status.messages);
     metrics.set('queue_ready', status.ready);
     metrics.set('queue_scheduled', status.scheduled);
+    metrics.set('queue_held', status.held);
+    metrics.set('queue_oldest_due_seconds', status.oldestDueSeconds);
+    metrics.set('queue_stalled', status.stalled);
+    metrics.set('sites', status.sites);
     metrics.set('connections_out_open', status.connectionsOut);
     metrics.set('event_loop_delay_seconds', Math.max(0, delay.max / 1e9 - LOOP_PROBE_MS / 1000));
     delay.reset();

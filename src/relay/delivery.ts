@@ -24,9 +24,9 @@ import type { Reply } from '../smtp/reply_reader.ts';
 import { ReplyReader } from '../smtp/reply_reader.ts';
 import { sendBdat, sendData } from './content.ts';
 import type { Peer } from './outbound.ts';
+import type { Parcel } from './parcel.ts';
 import type { Relay } from './relay.ts';
 import type { Target } from './router.ts';
-import type { Parcel } from './scheduler.ts';
 import type { Site } from './site.ts';
 
 /** Who gets the outcomes. */
@@ -36,7 +36,7 @@ export interface Carrier {
   /** The same parcel, with a hold of its own on the message. */
   again(parcel: Parcel): Parcel;
   /** Ends the parcel's hold. */
-  settle(parcel: Parcel, site: string, outcomes: readonly client.Outcome[], peer: Peer, startMs: number): void;
+  settle(parcel: Parcel, site: string, outcomes: readonly client.Outcome[], peer: Peer, startMs: number): Promise<void>;
 }
 
 type Carriage = {
@@ -272,8 +272,8 @@ export class DeliveryConnection implements OpeningHandler {
     if (spent || this.#carrier.draining) return this.quit();
     const parcel = this.#site.next(this);
     if (parcel !== null) this.#begin(parcel);
-    else if (config.connectionIdleSecondsMax === 0) this.quit();
-    else this.#connection!.setDeadline(config.connectionIdleSecondsMax);
+    else if (config.connectionIdleSecondsMax === 0 && !this.#site.waiting) this.quit();
+    else this.#connection!.setDeadline(Math.max(1, config.connectionIdleSecondsMax));
   }
 
   #begin(parcel: Parcel): void {
@@ -304,7 +304,11 @@ export class DeliveryConnection implements OpeningHandler {
     if (begun.tag === 'impossible') {
       const outcomes = recipients.map(() => begun.outcome);
       this.#carrier.settle(part, this.#site.key, outcomes, this.#peer(), startMs);
-      return this.#carryNext();
+      // In a turn of its own: there may be thousands of them.
+      setImmediate(() => {
+        if (this.#state.tag === 'idle') this.#carryNext();
+      });
+      return;
     }
     if (this.#messages > 0) this.#carrier.relay.metrics.count('connections_out_reused');
     this.#rsetFirst = false;
@@ -331,6 +335,7 @@ export class DeliveryConnection implements OpeningHandler {
         return;
       case 'finished':
         this.#messages++;
+        this.#site.took();
         this.#rsetFirst = step.after === 'rset';
         if (step.after === 'close') {
           this.#leave('QUIT\r\n');

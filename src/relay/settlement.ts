@@ -16,6 +16,7 @@ import type { Due, Handover, NoticeFacts, NoticeRules, Ours, Unreported } from '
 import { lateFromMs, noticeDue, noticeFacts } from '../policy/notice.ts';
 import type { Outcome } from '../smtp/client.ts';
 import type { Change, RecipientState } from '../spool/spool.ts';
+import { describe } from './outcome.ts';
 import type { RetryRules } from './retry.ts';
 import { nextAttemptMs } from './retry.ts';
 
@@ -201,7 +202,3 @@ class SettlementDraft {
     return notice;
   }
 }
-
-/** One line for the journal, the log and the DSN. */
-const describe = (outcome: Outcome): string =>
-  [outcome.code === 0 ? '' : outcome.code, outcome.enhanced, outcome.text].filter((part) => part !== '').join(' ');

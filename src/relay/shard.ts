@@ -17,6 +17,7 @@ import type { SpoolStats } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Operator } from './operator.ts';
+import type { QueueNumbers } from './outbound.ts';
 import { Outbound } from './outbound.ts';
 import { PressureWord } from './pressure_word.ts';
 import type { QueueSource } from './queue_requests.ts';
@@ -42,12 +43,9 @@ export type ShardContext = {
   readonly onBroken: (detail: string) => void;
 };
 
-export type ShardStatus = {
+export type ShardStatus = QueueNumbers & {
   readonly sessions: number;
   readonly messages: number;
-  readonly ready: number;
-  readonly scheduled: number;
-  readonly connectionsOut: number;
   readonly spool: SpoolStats;
 };
 
@@ -84,15 +82,7 @@ export class Shard {
 
   status(): ShardStatus {
     const { sessions, spool, outbound } = this.#relay;
-    const { ready, scheduled, connections: connectionsOut } = outbound;
-    return {
-      sessions: sessions.size,
-      messages: spool.index.messages,
-      ready,
-      scheduled,
-      connectionsOut,
-      spool: spool.stats,
-    };
+    return { sessions: sessions.size, messages: spool.index.messages, ...outbound.numbers, spool: spool.stats };
   }
 
   /** Open transactions and deliveries finish within `msMax`; what is left then is cut, and nothing accepted is lost. */
@@ -111,7 +101,7 @@ export class Shard {
   }
 }
 
-/** Resolves when the journal is replayed; what it held is queued by then. */
+/** Resolves when the journal is replayed; what it held is queued from then on, in slices. */
 export async function startShard(context: ShardContext): Promise<Shard> {
   const { shard, config, metrics, logger } = context;
   const spool = await openSpool({
@@ -139,7 +129,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   if (context.tls !== null) relay.useTls(contexts(context.tls, context.ticketSecret));
   const counts = new SiteCounts(context.siteCounts, shard);
   relay.outbound = new Outbound(relay, routerOf(relay), counts, siteRules(config));
-  for (const row of spool.index.rows()) relay.outbound.look(row);
+  relay.outbound.start();
   return new Shard(relay, context);
 }
 

@@ -1,23 +1,35 @@
 /**
- * One site as this shard sees it: parcels that are ready for it, and its connections.
+ * One site as this shard sees it: who is due for it, and its connections.
  *
- *   push ─► ready ─────────────► connection (busy) ──► next parcel, or idle (kept a few seconds for reuse)
- *             ▲   none idle: open one, if the limit over all shards allows
- *             └── again: the rest of a parcel, or one whose reused connection died
+ *   wait ─► due (at rest, fair) ──wakeNext──► ready (awake, few) ──► connection (busy) ──► next, or idle for a while
+ *   offer: fresh from the journal, and nobody before it ─┘  ▲   none idle: open one, if the limit over all shards and
+ *                                                           │   the ramp (ramp.ts) allow
+ *                                                           └── again: the rest of a parcel, or one that was cut off
  *
- *   no host can be reached ─► blocked for a while: what is ready, and what comes, is deferred without another try
+ *   no host can be reached ─► blocked for a while: whoever is due, and whoever comes, is deferred without being woken
  *
- * Ready parcels of a site that shares its limit with other shards wait for `pump` on the shard's next tick.
+ * As many are awake as there are connections to take them soon. Those of a site that shares its limit with other shards
+ * wait for `pump` on the shard's next tick.
  */
 import { assert } from '../base/assert.ts';
-import { monotonicMs } from '../base/clock.ts';
+import { monotonicMs, wallMs } from '../base/clock.ts';
+import { hashOf } from '../base/hash.ts';
 import { LIMITS } from '../config/limits.ts';
-import type { Failure } from '../smtp/client.ts';
+import type { Failure } from '../smtp/greeting.ts';
+import type { Row, Stored } from '../spool/spool.ts';
 import type { Carrier } from './delivery.ts';
 import { DeliveryConnection } from './delivery.ts';
+import { FairQueue, type Priority } from './fair_queue.ts';
+import type { Parcel } from './parcel.ts';
+import type { Places } from './places.ts';
+import { Ramp } from './ramp.ts';
 import type { NextHop } from './router.ts';
-import type { Parcel } from './scheduler.ts';
 import type { SiteCounts } from './site_counts.ts';
+import type { Task } from './slices.ts';
+import type { Turns, Waker } from './turns.ts';
+import type { Still } from './watchdog.ts';
+
+const NULL_SENDER = hashOf('');
 
 export type SiteRules = {
   /** Connections at once, over all shards. */
@@ -33,75 +45,212 @@ export type SiteRules = {
 export interface SiteOwner extends Carrier {
   readonly counts: SiteCounts;
   readonly rules: Readonly<Record<'inside' | 'outside', SiteRules>>;
-  /** The parcel could not be sent to anybody: every recipient shares the failure. */
-  unreachable(parcel: Parcel, site: Site, failure: Failure): void;
+  readonly places: Places;
+  readonly turns: Turns;
+  run(task: Task): void;
+  /** Of claimed recipients those that may be sent; somebody else has the others. */
+  inTime(row: Row, recipients: number[], sinceSeconds: number, site: Site): number[];
+  /** Nobody is there for claimed recipients at rest. */
+  unreachable(row: Row, recipients: readonly number[], site: Site, failure: Failure): void;
+  unreadable(row: Row, recipients: readonly number[], error: unknown): void;
+  /** What a slice yields while the journal is behind. */
+  roomForMarks(): Promise<void> | undefined;
+  siteBlocked(site: Site): void;
+  siteConnected(site: Site): void;
   connectionOpened(connection: DeliveryConnection): void;
   connectionClosed(connection: DeliveryConnection): void;
 }
 
-export class Site {
+export class Site implements Waker {
   readonly key: string;
   readonly side: 'inside' | 'outside';
   readonly rules: SiteRules;
   /** The newest answer of the router; hosts may change while the site stays. */
   hop: NextHop;
+  inTurn = false;
   readonly #owner: SiteOwner;
   readonly #slot: number;
-  readonly #ready = new ReadyQueue();
+  readonly #due: FairQueue;
+  /** Awake; at most one for each connection, and what came back. */
+  readonly #ready: Parcel[] = [];
   readonly #connections = new Set<DeliveryConnection>();
   readonly #idle: DeliveryConnection[] = [];
+  readonly #ramp: Ramp;
   #connecting = 0;
+  #waking = 0;
+  /** 1 while a connection asks for work: it is not idle yet. */
+  #asking = 0;
   #blockedUntilMs = 0;
   #crowdedUntilMs = 0;
   #blockedBy: Failure | null = null;
+  #deferring = false;
+  #movedMs = monotonicMs();
 
-  constructor(hop: NextHop, owner: SiteOwner) {
+  /** `down`: when it was seen last, nobody was there. */
+  constructor(hop: NextHop, owner: SiteOwner, down: boolean) {
     this.key = hop.site;
     this.side = hop.side;
     this.hop = hop;
     this.rules = owner.rules[hop.side];
     this.#owner = owner;
     this.#slot = owner.counts.slotOf(hop.site);
+    this.#due = new FairQueue(owner.places);
+    this.#ramp = new Ramp(this.rules.connectionsMax);
+    if (down) this.#ramp.blocked();
   }
 
   /** Nothing is here that would be missed. */
   get disposable(): boolean {
-    return this.#connections.size === 0 && this.#ready.size === 0 && monotonicMs() >= this.#blockedUntilMs;
+    return this.#connections.size === 0 && this.#parcels === 0 && !this.blocked;
   }
 
+  /** Parcels that wait for a connection. */
+  get #parcels(): number {
+    return this.#due.parcels + this.#waking + this.#ready.length;
+  }
+
+  get waiting(): boolean {
+    return this.#parcels > 0;
+  }
+
+  /** Recipients that are awake and wait. */
   get readySize(): number {
-    return this.#ready.size;
+    return this.#ready.reduce((sum, { recipients }) => sum + recipients.length, 0);
   }
 
-  get connections(): number {
-    return this.#connections.size;
+  /** When the one at rest that waits longest came, seconds since 1970; Infinity: nobody waits. */
+  get oldestSeconds(): number {
+    return this.#due.oldestSeconds;
   }
 
-  push(parcel: Parcel): void {
-    if (this.#blockedBy !== null && monotonicMs() < this.#blockedUntilMs) {
-      this.#owner.unreachable(parcel, this, this.#blockedBy);
-      return;
-    }
+  get blocked(): boolean {
+    return this.#blockedBy !== null && monotonicMs() < this.#blockedUntilMs;
+  }
+
+  // --- who comes ---
+
+  /** A fresh parcel goes at once where nobody waits before it; false: it is to wait at rest. */
+  offer(parcel: Parcel): boolean {
+    if (this.#due.size > 0 || this.#waking > 0 || this.#ready.length >= this.#room || this.blocked) return false;
+    if (this.#ready.length === 0) this.#movedMs = monotonicMs();
     this.#ready.push(parcel);
+    this.#ahead(parcel.message.row, 1);
+    this.pump();
+    return true;
+  }
+
+  /** Claimed recipients at rest. Their turn comes with the next `turns.go`. */
+  wait(row: Row, recipients: readonly number[]): void {
+    const { index } = this.#owner.relay.spool;
+    if (!this.waiting) this.#movedMs = monotonicMs();
+    const priority = this.#priorityOf(row);
+    const sender = index.senderHash(row);
+    const nowSeconds = Math.floor(wallMs() / 1000);
+    for (const recipient of recipients) this.#due.push(priority, sender, row, recipient, nowSeconds);
+    if (this.blocked) return this.#deferDue();
+    this.#owner.turns.want(this);
     this.pump();
   }
 
   /** Goes before everything else: it has waited its time already. */
   pushAgain(parcel: Parcel): void {
-    this.#ready.pushFirst(parcel);
+    this.#ready.unshift(parcel);
+    this.#ahead(parcel.message.row, 1);
     this.pump();
   }
 
-  /** Gives ready parcels to idle connections, and opens new ones for the rest. */
+  /** Notices have the null sender; they and small mail go before what is large or goes to many. */
+  #priorityOf(row: Row): Priority {
+    const { index } = this.#owner.relay.spool;
+    const small =
+      index.contentBytes(row) <= LIMITS.contentInlineBytes && index.recipients(row) <= LIMITS.fewRecipientsMax;
+    return small || index.senderHash(row) === NULL_SENDER ? 'high' : 'bulk';
+  }
+
+  // --- waking ---
+
+  /** How many may be awake or on the way to it: one finds out whether anybody is there, then one a connection. */
+  get #room(): number {
+    if (this.#owner.turns.crowded) return this.#idle.length + this.#asking;
+    return Math.max(1, this.#connections.size - this.#connecting);
+  }
+
+  wakeNext(): boolean {
+    if (this.blocked || this.#owner.draining || this.#ready.length + this.#waking >= this.#room) return false;
+    const taken: number[] = [];
+    const row = this.#due.take(taken);
+    if (row === -1) return false;
+    const recipients = this.#owner.inTime(row, taken, this.#due.takenSinceSeconds, this);
+    if (recipients.length === 0) return true;
+    const message = this.#owner.relay.spool.wake(row);
+    this.#ahead(row, 1);
+    if (message instanceof Promise) this.#wake(row, recipients, message);
+    else this.#awake(message, recipients);
+    return true;
+  }
+
+  async #wake(row: Row, recipients: readonly number[], woken: Promise<Stored>): Promise<void> {
+    const { turns } = this.#owner;
+    const wake = turns.began();
+    this.#waking++;
+    try {
+      const message = await woken;
+      this.#waking--;
+      this.#awake(message, recipients);
+    } catch (error) {
+      this.#waking--;
+      this.#ahead(row, -1);
+      this.#owner.unreadable(row, recipients, error);
+    }
+    turns.ended(wake);
+  }
+
+  #awake(message: Stored, recipients: readonly number[]): void {
+    this.#ready.push({ message, recipients, again: 0 });
+    if (this.blocked) this.#restReady();
+    else this.pump();
+  }
+
+  /** What is awake, or will be, counts against what all sites may read ahead. */
+  #ahead(row: Row, sign: 1 | -1): void {
+    const { index } = this.#owner.relay.spool;
+    const content = index.contentBytes(row);
+    const bytes = (content <= LIMITS.contentInlineBytes ? content : 0) + 100 * index.recipients(row);
+    this.#owner.turns.aheadBytes += sign * bytes;
+  }
+
+  #takeReady(): Parcel | undefined {
+    const parcel = this.#ready.shift();
+    if (parcel !== undefined) this.#ahead(parcel.message.row, -1);
+    return parcel;
+  }
+
+  /** Nobody will take them soon. */
+  #restReady(): void {
+    for (let parcel = this.#takeReady(); parcel !== undefined; parcel = this.#takeReady()) {
+      const { message, recipients } = parcel;
+      this.wait(message.row, recipients);
+      this.#owner.relay.spool.rest(message);
+    }
+  }
+
+  // --- connections ---
+
+  /** Gives ready parcels to idle connections, and opens new ones for who waits. */
   pump(): void {
-    while (this.#ready.size > 0) {
+    if (this.#owner.draining) return;
+    while (this.#ready.length > 0) {
       const connection = this.#idle.pop();
       if (connection === undefined) break;
-      connection.take(this.#ready.shift()!);
+      this.#movedMs = monotonicMs();
+      connection.take(this.#takeReady()!);
     }
-    if (this.#connections.size > 0 && monotonicMs() < this.#crowdedUntilMs) return;
-    while (this.#ready.size > this.#connecting && this.#owner.counts.acquire(this.#slot, this.rules.connectionsMax)) {
+    if (this.blocked) return;
+    // An idle one is there for a parcel that is being woken.
+    while (this.#parcels > this.#connecting + this.#idle.length && this.#mayOpen) {
+      if (!this.#owner.counts.acquire(this.#slot, this.rules.connectionsMax)) break;
       this.#connecting++;
+      this.#movedMs = monotonicMs();
       const connection = new DeliveryConnection(this, this.hop.targets, this.#owner);
       this.#connections.add(connection);
       this.#owner.connectionOpened(connection);
@@ -109,32 +258,56 @@ export class Site {
     }
   }
 
+  /** The limits allow one more; not that there is one left of those that all shards share. */
+  get #mayOpen(): boolean {
+    const { size } = this.#connections;
+    if (size >= this.#ramp.allowed || (size > 0 && monotonicMs() < this.#crowdedUntilMs)) return false;
+    return this.#owner.counts.hasRoom(this.#slot, this.rules.connectionsMax);
+  }
+
   /** A connection asks for work; null: stay idle. */
   next(connection: DeliveryConnection): Parcel | null {
-    const parcel = this.#ready.shift();
-    if (parcel === undefined) {
-      this.#idle.push(connection);
-      return null;
+    this.#movedMs = monotonicMs();
+    if (this.#due.size > 0) {
+      this.#asking = 1;
+      this.#owner.turns.want(this);
+      this.#owner.turns.go();
+      this.#asking = 0;
     }
-    return parcel;
+    const parcel = this.#takeReady();
+    if (parcel !== undefined) return parcel;
+    this.#idle.push(connection);
+    return null;
   }
 
   connected(): void {
     this.#connecting--;
+    this.#movedMs = monotonicMs();
     this.#blockedBy = null;
+    this.#owner.siteConnected(this);
+  }
+
+  /** A message was carried, and answered. */
+  took(): void {
+    this.#ramp.took();
   }
 
   /** None of the hosts took the connection. With others open, they have merely had enough of us for now. */
   notConnected(connection: DeliveryConnection, failure: Failure): void {
     this.#connecting--;
+    this.#movedMs = monotonicMs();
     this.closed(connection);
     if (this.#connections.size > this.#connecting) {
       this.#crowdedUntilMs = monotonicMs() + LIMITS.crowdedSiteMs;
+      this.#ramp.refused();
       return;
     }
     this.#blockedBy = failure;
     this.#blockedUntilMs = monotonicMs() + this.rules.blockMs;
-    for (const parcel of this.#ready.drain()) this.#owner.unreachable(parcel, this, failure);
+    this.#ramp.blocked();
+    this.#owner.siteBlocked(this);
+    this.#restReady();
+    this.#deferDue();
   }
 
   closed(connection: DeliveryConnection): void {
@@ -150,45 +323,62 @@ export class Site {
   closeIdle(): void {
     for (const connection of [...this.#idle]) connection.quit();
   }
-}
 
-/** First in, first out, without moving what waits: an array and the index of its head. */
-class ReadyQueue {
-  #parcels: (Parcel | undefined)[] = [];
-  #head = 0;
+  // --- who waits in vain ---
 
-  get size(): number {
-    return this.#parcels.length - this.#head;
+  #deferDue(): void {
+    if (this.#deferring || this.#due.size === 0) return;
+    this.#deferring = true;
+    this.#owner.run(this.#deferAll());
   }
 
-  push(parcel: Parcel): void {
-    this.#parcels.push(parcel);
-  }
-
-  pushFirst(parcel: Parcel): void {
-    if (this.#head > 0) this.#parcels[--this.#head] = parcel;
-    else this.#parcels.unshift(parcel);
-  }
-
-  shift(): Parcel | undefined {
-    if (this.size === 0) return undefined;
-    const parcel = this.#parcels[this.#head];
-    this.#parcels[this.#head++] = undefined;
-    if (this.#head === this.#parcels.length) {
-      this.#parcels = [];
-      this.#head = 0;
-    } else if (this.#head > 1024 && this.#head * 2 > this.#parcels.length) {
-      this.#parcels = this.#parcels.slice(this.#head);
-      this.#head = 0;
+  /** A message a step, as long as the site is blocked; when it is no more, the rest is there for another try. */
+  *#deferAll(): Generator<Promise<void> | undefined> {
+    while (this.#due.size > 0 && this.blocked) {
+      const recipients: number[] = [];
+      const row = this.#due.take(recipients);
+      this.#owner.unreachable(row, recipients, this, this.#blockedBy!);
+      yield this.#owner.roomForMarks();
     }
-    return parcel;
+    this.#deferring = false;
   }
 
-  *drain(): Generator<Parcel> {
-    const count = this.size;
-    for (let n = 0; n < count; n++) {
-      const parcel = this.shift();
-      if (parcel !== undefined) yield parcel;
+  /** Whoever waits too long at rest, a step each; `over` has them then. */
+  sweep(over: (row: Row, recipient: number, sinceSeconds: number) => boolean): Generator<void> {
+    return this.#due.sweep(over);
+  }
+
+  /** The same for those that are awake, where no connection has taken any for long. */
+  sweepReady(over: (row: Row, recipient: number, sinceSeconds: number) => boolean): void {
+    if (monotonicMs() - this.#movedMs < LIMITS.lastAttemptMs) return;
+    const parcels = this.#ready.splice(0);
+    for (const { message, recipients, again } of parcels) {
+      const left = recipients.filter((recipient) => !over(message.row, recipient, 0));
+      if (left.length > 0) this.#ready.push({ message, recipients: left, again });
+      else {
+        this.#ahead(message.row, -1);
+        this.#owner.relay.spool.rest(message);
+      }
     }
+  }
+
+  // --- what the watchdog asks ---
+
+  /** For how long nobody has moved here, though somebody might; null: all is well, or the servers take their time. */
+  still(): Still | null {
+    const { size } = this.#connections;
+    if (!this.waiting || this.blocked) return null;
+    const free = this.#idle.length > 0 || (this.#parcels > this.#connecting && (size === 0 || this.#mayOpen));
+    if (!free) return null;
+    const facts = {
+      due: this.#due.size,
+      waking: this.#waking,
+      ready: this.#ready.length,
+      connections: size,
+      connecting: this.#connecting,
+      idle: this.#idle.length,
+      allowed: this.#ramp.allowed,
+    };
+    return { what: this.key, ms: monotonicMs() - this.#movedMs, facts };
   }
 }

@@ -42,11 +42,20 @@ export class SiteCounts {
    */
   acquire(slot: number, max: number): boolean {
     Atomics.add(this.#counts, this.#row + slot, 1);
-    let total = 0;
-    for (let shard = 0; shard < this.#shards; shard++) total += Atomics.load(this.#counts, shard * SLOTS + slot);
-    if (total <= max) return true;
+    if (this.#total(slot) <= max) return true;
     Atomics.sub(this.#counts, this.#row + slot, 1);
     return false;
+  }
+
+  /** Whether `acquire` would succeed at this moment. */
+  hasRoom(slot: number, max: number): boolean {
+    return this.#total(slot) < max;
+  }
+
+  #total(slot: number): number {
+    let total = 0;
+    for (let shard = 0; shard < this.#shards; shard++) total += Atomics.load(this.#counts, shard * SLOTS + slot);
+    return total;
   }
 
   release(slot: number): void {

@@ -18,6 +18,7 @@ import type { Change, Envelope, Index, RecipientState, Row } from './spool.ts';
 
 const NONE = -1;
 
+const HELD = Number.POSITIVE_INFINITY;
 const DELIVERED = -1;
 const FAILED = -2;
 const FINAL: Readonly<Record<number, RecipientState>> = {
@@ -50,6 +51,8 @@ export type RowsImage = {
 export class Rows implements Index {
   messages = 0;
   recipientsWaiting = 0;
+  recipientsClaimed = 0;
+  recipientsHeld = 0;
   readonly #domains = new Interned();
   readonly #sites = new Interned();
   readonly #details = new Interned();
@@ -143,6 +146,7 @@ export class Rows implements Index {
     assert((this.#slot.word[slot]! & CLAIMED) === 0, 'a recipient has one claim');
     this.#slot.word[slot]! |= CLAIMED;
     this.#row.claims[row]!++;
+    this.recipientsClaimed++;
   }
 
   unclaim(row: Row, recipient: number): void {
@@ -150,6 +154,7 @@ export class Rows implements Index {
     if ((this.#slot.word[slot]! & CLAIMED) === 0) return;
     this.#slot.word[slot]! &= ~CLAIMED;
     this.#row.claims[row]!--;
+    this.recipientsClaimed--;
     if (this.#row.claims[row] === ENDED) this.#free(row);
   }
 
@@ -288,6 +293,7 @@ export class Rows implements Index {
     if (file !== undefined) this.#files.set(row, file);
     for (let at = 0; at < count; at++) {
       this.#slot.due[slot + at] = slots.due[first + at]!;
+      if (slots.due[first + at] === HELD) this.recipientsHeld++;
       this.#slot.word[slot + at] = slots.word[first + at]! & ~CLAIMED;
       this.#slot.addressHash[slot + at] = slots.addressHash[first + at]!;
       this.#slot.domain[slot + at] = this.#domains.hold(image.domains[slots.domain[first + at]!]!);
@@ -308,6 +314,7 @@ export class Rows implements Index {
     const slot = this.#slotOf(row, recipient);
     // Final is final: a late outcome of a second attempt changes nothing.
     if (this.#slot.due[slot]! < 0) return;
+    if (this.#slot.due[slot] === HELD) this.recipientsHeld--;
     const claimed = this.#slot.word[slot]! & CLAIMED;
     this.#sites.drop(this.#slot.site[slot]!);
     this.#details.drop(this.#slot.detail[slot]!);
@@ -322,6 +329,7 @@ export class Rows implements Index {
       return;
     }
     this.#slot.due[slot] = Math.max(0, state.nextMs);
+    if (this.#slot.due[slot] === HELD) this.recipientsHeld++;
     this.#slot.word[slot] =
       claimed | (state.warned ? WARNED : 0) | (Math.min(state.attempts, ATTEMPTS_MAX) << ATTEMPTS_SHIFT);
     this.#slot.site[slot] = this.#sites.hold(state.site);
@@ -340,6 +348,7 @@ export class Rows implements Index {
     if (this.#row.waiting[row]! > 0) this.messages--;
     this.recipientsWaiting -= this.#row.waiting[row]!;
     for (let at = slot; at < slot + count; at++) {
+      if (this.#slot.due[at] === HELD) this.recipientsHeld--;
       this.#domains.drop(this.#slot.domain[at]!);
       this.#sites.drop(this.#slot.site[at]!);
       this.#details.drop(this.#slot.detail[at]!);

@@ -78,6 +78,9 @@ export interface Index {
   /** Messages with a recipient that is not final, and such recipients. */
   readonly messages: number;
   readonly recipientsWaiting: number;
+  /** Of these the ones that somebody is about to deliver, and those that are held. */
+  readonly recipientsClaimed: number;
+  readonly recipientsHeld: number;
   /** O(rows that ever were). */
   rows(): Iterable<Row>;
   has(row: Row): boolean;

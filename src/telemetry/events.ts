@@ -37,6 +37,8 @@ export const EVENTS = {
 
   // Delivery.
   delivery: ['info', 'one attempt, and what became of its recipients'],
+  deferred: ['info', 'nobody was there for so many who were due: they wait on, and none was woken for it'],
+  'queue-stalled': ['error', 'who waits should move and has not for so long, though each tick gives it a push'],
   bounce: [
     'info',
     'a delivery status notification was queued: its `id`, the message that it is `about`, and its kind (failed, delayed, relayed, delivered; double: of a double bounce, to the postmaster)',

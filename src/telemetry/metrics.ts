@@ -125,8 +125,15 @@ export const METRICS = {
 
   // The queue and messages out.
   queue_messages: shardGauge('queue_messages', 'Messages with a recipient that is not final'),
-  queue_ready: shardGauge('queue_ready', 'Parcels that wait for a connection'),
-  queue_scheduled: shardGauge('queue_scheduled', 'Parcels that wait for their time'),
+  queue_ready: shardGauge('queue_ready', 'Recipients that are due and wait for DNS or a connection'),
+  queue_scheduled: shardGauge('queue_scheduled', 'Recipients that wait for their time'),
+  queue_held: shardGauge('queue_held', 'Recipients that wait until somebody releases them'),
+  queue_oldest_due_seconds: shardGauge(
+    'queue_oldest_due_seconds',
+    'How long the recipient that waits longest has been due',
+  ),
+  queue_stalled: shardGauge('queue_stalled', 'Dispatchers that should move and do not (event queue-stalled)'),
+  sites: shardGauge('sites', 'Sites with mail that is due, a connection, or a pause since nobody was there'),
   connections_out_open: shardGauge('connections_out_open', 'Connections to next hops'),
   connections_out_opened: counter('connections_out_opened_total', 'Connections to next hops begun'),
   connections_out_reused: counter(
