@@ -137,6 +137,20 @@ test('mail whose time is over at a site that is down is woken, and its sender is
   await stage.end();
 });
 
+test('who waits late at a site that is down is told so once, and waits on', async () => {
+  const environment = { POSTERN_DELAY_WARNING_SECONDS: '100', POSTERN_QUEUE_SECONDS_MAX: '100000' };
+  const stage = new OutboundStage(await closedUrl(), environment);
+  const row = stage.rest({ acceptedMs: Date.now() - 200_000 }, { attempts: 3, nextMs: Date.now() - 1000 });
+  const young = stage.rest({}, { attempts: 3, nextMs: Date.now() - 1000 });
+  stage.outbound.start();
+  assert.equal((await stage.logged('bounce')).kind, 'delayed');
+  const state = stage.spool.index.state(row, 0);
+  assert.ok(state.tag === 'waiting' && state.warned && state.attempts === 4);
+  const other = stage.spool.index.state(young, 0);
+  assert.ok(other.tag === 'waiting' && !other.warned && other.nextMs <= Date.now() + 100_000);
+  await stage.end();
+});
+
 test('mail gets a last attempt at the end of its time, but no connection for ever', () =>
   withPeer(
     async (peer, stage) => {
