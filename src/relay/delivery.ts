@@ -36,7 +36,13 @@ export interface Carrier {
   /** The same parcel, with a hold of its own on the message. */
   again(parcel: Parcel): Parcel;
   /** Ends the parcel's hold. */
-  settle(parcel: Parcel, site: string, outcomes: readonly client.Outcome[], peer: Peer, startMs: number): Promise<void>;
+  settle(
+    parcel: Parcel,
+    site: string,
+    outcomes: readonly client.Outcome[],
+    peer: Peer,
+    startMs: number,
+  ): Promise<boolean> | true;
 }
 
 type Carriage = {

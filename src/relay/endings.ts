@@ -14,8 +14,8 @@ import { Line, type Places } from './places.ts';
 /** What endings need of the shard's outbound side. */
 export interface EndingsOwner {
   readonly draining: boolean;
-  /** Resolves when what became of them is recorded. */
-  settleUnsent(parcel: Parcel, site: string, outcome: Outcome): Promise<void>;
+  /** What becomes of them; resolves when they are told. */
+  settleUnsent(parcel: Parcel, site: string, outcome: Outcome): Promise<boolean> | true;
   /** The message cannot be read. */
   unreadable(row: Row, recipients: readonly number[], error: unknown): void;
 }
