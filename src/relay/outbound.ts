@@ -191,6 +191,7 @@ export class Outbound implements SiteOwner {
       this.draining = true;
       clearInterval(this.#tick);
       this.#slices.stop();
+      this.#deferrals.log();
       this.#sites.closeIdle();
       if (this.#connections.size === 0) resolve();
     });

@@ -119,6 +119,16 @@ export class PosternProcess {
     return this.#changes.until(() => `${count} log lines "${event}"; the last ones:\n${this.lastWords()}`, look);
   }
 
+  /** Resolves when so many recipients have been deferred at rest, since nobody was there for them. */
+  async deferred(count: number): Promise<void> {
+    const total = () =>
+      this.#lines.reduce((sum, line) => sum + (line.event === 'deferred' ? Number(line.recipients) : 0), 0);
+    await this.#changes.until(
+      () => `${count} deferred, not ${total()}`,
+      () => total() >= count,
+    );
+  }
+
   /** The value of a metric, summed over its labels; `labels` is text that each of them holds. */
   async metric(name: string, labels = ''): Promise<number> {
     const { host, port } = this.admin;
