@@ -26,6 +26,11 @@ const TABLE = {
   ],
 
   // Delivery.
+  blockedSiteMs: [
+    30_000,
+    'a site of which no host can be reached costs a connection attempt each time it is tried',
+    'the next message for it tries again',
+  ],
   crowdedSiteMs: [
     5000,
     'a site that takes our other connections but not this one has had enough of us',

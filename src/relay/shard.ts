@@ -4,6 +4,7 @@
  */
 import type net from 'node:net';
 import { idSource } from '../base/ids.ts';
+import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
@@ -162,8 +163,9 @@ function siteRules(config: Config): Outbound['rules'] {
     connectionIdleMsMax: config.connectionIdleSecondsMax * 1000,
     connectionMessagesMax: config.connectionMessagesMax,
     connectionAgeMsMax: config.connectionAgeSecondsMax * 1000,
-    // Half the first wait: who comes back from it finds the site tried again, not blocked.
-    blockMs: (config.retrySeconds[0]! * 1000) / 2,
+    // Half the first wait: who comes back from it finds the site tried again, not blocked. And not for long: the first
+    // to come after it finds out that the site is up again, and releases all others.
+    blockMs: Math.min((config.retrySeconds[0]! * 1000) / 2, LIMITS.blockedSiteMs),
   });
   return { inside: rulesFor(config.insideConnectionsMax), outside: rulesFor(config.siteConnectionsMax) };
 }
