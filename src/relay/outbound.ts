@@ -274,6 +274,14 @@ export class Outbound implements SiteOwner {
     this.#schedule.release.connected(site.key);
   }
 
+  greetings(site: string): number {
+    return this.counts.greetings(site);
+  }
+
+  siteIsBack(site: string): void {
+    this.#sites.find(site)?.unblock();
+  }
+
   tells(row: Row, recipients: readonly number[], site: string, outcome: Outcome): void {
     this.#endings.add(row, recipients, site, outcome, nowSeconds());
   }

@@ -3,24 +3,40 @@
  * all sites that have come back meanwhile. How fast they leave is the ramp's business (ramp.ts).
  *
  *   blocked, or found in the journal with an attempt behind it ─► down ──connected──► back ──tick──► one walk
+ *                                            another shard has been greeted there ──┘
  */
 import { LIMITS } from '../config/limits.ts';
 import type { Index, Row } from '../spool/spool.ts';
 import type { Slices } from './slices.ts';
 
+/** What a release needs of the shard's outbound side. */
+export interface ReleaseOwner {
+  /** `SiteCounts.greetings` */
+  greetings(site: string): number;
+  /** Another shard got through to it. */
+  siteIsBack(site: string): void;
+}
+
 export class Release {
   readonly #index: Index;
   readonly #slices: Slices;
   readonly #dispatch: (row: Row, recipients: readonly number[]) => void;
-  /** Sites by key that have been down since they were reached last, the oldest first. */
-  readonly #down = new Set<string>();
+  readonly #owner: ReleaseOwner;
+  /** Sites that have been down since they were reached last, the oldest first, and the greetings at that time. */
+  readonly #down = new Map<string, number>();
   /** Those that answer again: their queue is released with the next tick. */
   #back = new Set<string>();
   #walking = false;
 
-  constructor(index: Index, slices: Slices, dispatch: (row: Row, recipients: readonly number[]) => void) {
+  constructor(
+    index: Index,
+    slices: Slices,
+    owner: ReleaseOwner,
+    dispatch: (row: Row, recipients: readonly number[]) => void,
+  ) {
     this.#index = index;
     this.#slices = slices;
+    this.#owner = owner;
     this.#dispatch = dispatch;
   }
 
@@ -38,9 +54,9 @@ export class Release {
 
   blocked(site: string): void {
     this.#down.delete(site);
-    this.#down.add(site);
+    this.#down.set(site, this.#owner.greetings(site));
     if (this.#down.size <= LIMITS.downSitesMax) return;
-    const [oldest] = this.#down;
+    const [oldest] = this.#down.keys();
     if (oldest !== undefined) this.#down.delete(oldest);
   }
 
@@ -50,11 +66,22 @@ export class Release {
 
   /** One walk at a time. */
   tick(): void {
+    this.#askOthers();
     if (this.#back.size === 0 || this.#walking) return;
     this.#walking = true;
     const sites = this.#back;
     this.#back = new Set();
     this.#slices.run(this.#walk(sites));
+  }
+
+  /** What another shard has found out. */
+  #askOthers(): void {
+    for (const [site, before] of this.#down) {
+      const greetings = this.#owner.greetings(site);
+      if (greetings === -1 || greetings === before) continue;
+      this.connected(site);
+      this.#owner.siteIsBack(site);
+    }
   }
 
   *#walk(sites: ReadonlySet<string>): Generator<void> {

@@ -6,12 +6,13 @@
  */
 import { wallMs } from '../base/clock.ts';
 import type { Index, Row } from '../spool/spool.ts';
+import type { ReleaseOwner } from './release.ts';
 import { Release } from './release.ts';
 import type { Slices } from './slices.ts';
 import { Wheel } from './wheel.ts';
 
 /** What the schedule needs of the shard's outbound side. */
-export interface ScheduleOwner {
+export interface ScheduleOwner extends ReleaseOwner {
   /** Claimed recipients. */
   dispatch(row: Row, recipients: readonly number[]): void;
   /** When a message's time is over. */
@@ -32,7 +33,7 @@ export class Schedule {
     this.#owner = owner;
     this.#index = index;
     this.#slices = slices;
-    this.release = new Release(index, slices, (row, recipients) => this.#dispatch(row, recipients));
+    this.release = new Release(index, slices, owner, (row, recipients) => this.#dispatch(row, recipients));
   }
 
   /** Looks at all that recovery found; mail comes and goes meanwhile. */

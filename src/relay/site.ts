@@ -127,6 +127,11 @@ export class Site implements Waker {
     return this.#blockedBy !== null && monotonicMs() < this.#blockedUntilMs;
   }
 
+  /** Another shard got through. */
+  unblock(): void {
+    this.#blockedBy = null;
+  }
+
   // --- who comes ---
 
   /** A fresh parcel goes at once where nobody waits before it; false: it is to wait at rest. */
@@ -284,6 +289,7 @@ export class Site implements Waker {
     this.#connecting--;
     this.#movedMs = monotonicMs();
     this.#blockedBy = null;
+    this.#owner.counts.greeted(this.key);
     this.#owner.siteConnected(this);
   }
 

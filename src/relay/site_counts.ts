@@ -2,8 +2,9 @@
  * Connections per site over all shards (architecture §3.10): one row of counters a shard in shared memory, so that a
  * shard that dies takes nothing with it but its own row.
  *
- *   row 0  | slot 0 | slot 1 | …  connections of shard 0
- *   row 1  | slot 0 | slot 1 | …  connections of shard 1
+ *   row 0       | slot 0 | slot 1 | …  connections of shard 0
+ *   row 1       | slot 0 | slot 1 | …  connections of shard 1
+ *   greetings   | slot 0: whose, how many | …  times that a shard got through to a site: the others need not find out
  *
  * A site's slot is a hash of its key. Two sites in one slot share a limit: with a few hundred sites that have
  * connections at once in 16,384 slots this is rare, and then costs one of them some concurrency, nothing else.
@@ -13,12 +14,16 @@ import { hashOf } from '../base/hash.ts';
 
 const SLOTS = 16_384; // 64 KiB a shard
 
-export const siteCountsMemory = (shards: number): SharedArrayBuffer => new SharedArrayBuffer(shards * SLOTS * 4);
+/** A row a shard, and two numbers a slot for the greetings. */
+export const siteCountsMemory = (shards: number): SharedArrayBuffer => new SharedArrayBuffer((shards + 2) * SLOTS * 4);
 
 /** Called for a shard that has died: its connections are closed. */
 export function clearSiteCounts(memory: SharedArrayBuffer, shard: number): void {
   new Int32Array(memory, shard * SLOTS * 4, SLOTS).fill(0);
 }
+
+/** Tells sites of one slot apart. */
+const checkOf = (key: string): number => hashOf(`${key} `) | 0;
 
 export class SiteCounts {
   readonly #counts: Int32Array;
@@ -27,7 +32,7 @@ export class SiteCounts {
 
   constructor(memory: SharedArrayBuffer, shard: number) {
     this.#counts = new Int32Array(memory);
-    this.#shards = this.#counts.length / SLOTS;
+    this.#shards = this.#counts.length / SLOTS - 2;
     this.#row = shard * SLOTS;
     assert(shard < this.#shards, 'every shard has a row');
   }
@@ -56,6 +61,23 @@ export class SiteCounts {
     let total = 0;
     for (let shard = 0; shard < this.#shards; shard++) total += Atomics.load(this.#counts, shard * SLOTS + slot);
     return total;
+  }
+
+  /** A server of this site has taken a connection. */
+  greeted(key: string): void {
+    const at = this.#greetingAt(key);
+    Atomics.store(this.#counts, at, checkOf(key));
+    Atomics.add(this.#counts, at + 1, 1);
+  }
+
+  /** Another number after each `greeted`, by whichever shard; -1: another site of this slot was greeted last. */
+  greetings(key: string): number {
+    const at = this.#greetingAt(key);
+    return Atomics.load(this.#counts, at) === checkOf(key) ? Atomics.load(this.#counts, at + 1) : -1;
+  }
+
+  #greetingAt(key: string): number {
+    return this.#shards * SLOTS + 2 * this.slotOf(key);
   }
 
   release(slot: number): void {

@@ -42,6 +42,10 @@ export class Sites {
     return site;
   }
 
+  find(key: string): Site | undefined {
+    return this.#byKey.get(key);
+  }
+
   /** Whoever waits for what other shards, or time, have given back meanwhile. */
   pump(): void {
     for (const site of this.#byKey.values()) {

@@ -34,3 +34,20 @@ test('releasing what was never acquired is our bug', () => {
   const counts = new SiteCounts(siteCountsMemory(1), 0);
   assert.throws(() => counts.release(0), /released once/);
 });
+
+test('a greeting is seen by every shard, and only for its own site', () => {
+  const memory = siteCountsMemory(2);
+  const [one, other] = [new SiteCounts(memory, 0), new SiteCounts(memory, 1)];
+  const before = other.greetings('mx a');
+  one.greeted('mx a');
+  const after = other.greetings('mx a');
+  assert.notEqual(after, before);
+  assert.notEqual(after, -1);
+  one.greeted('mx a');
+  assert.notEqual(other.greetings('mx a'), after);
+  const sharing = Array.from({ length: 100_000 }, (_, n) => `mx ${n}`).find(
+    (key) => one.slotOf(key) === one.slotOf('mx a'),
+  );
+  assert.ok(sharing !== undefined);
+  assert.equal(one.greetings(sharing), -1);
+});
