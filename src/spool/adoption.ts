@@ -11,6 +11,7 @@ import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
 import { unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
+import { isShortage } from './disk.ts';
 import type { Copy } from './entries.ts';
 import type { ContentFile } from './message.ts';
 import { readRecord } from './reading.ts';
@@ -72,10 +73,9 @@ export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, o
     }
     for (let next = nested.shift(); next !== undefined; next = nested.shift()) await adopt(spool, disk, next, options);
   } catch (error) {
-    if (!(error instanceof SpoolFailure)) throw error;
+    if (error instanceof SpoolFailure ? error.reason !== 'full' : !isShortage(error)) throw error;
     // The folder stays as it is: the next start finds it, and knows by their ids the messages that are copied.
-    if (error.reason !== 'full') throw error;
-    options.report('spool-full', { folder, detail: `its mail waits for the next start: ${error.message}` });
+    options.report('spool-full', { folder, detail: `its mail waits for the next start: ${(error as Error).message}` });
     return;
   } finally {
     // Each file once: segments are views of these.

@@ -58,7 +58,6 @@ async function openFolder(options: SpoolOptions, disk: Disk, folder: string): Pr
       lastSequence: recovered.lastSequence,
       durable: recovered.durable,
     });
-    spool.restore();
     await writeUncertain(spool, recovered);
     await spool.retirement.leaveDamaged();
     for (let next = adopting.shift(); next !== undefined; next = adopting.shift()) {
@@ -121,6 +120,7 @@ async function makeFolders(disk: Disk, directory: string, folder: string): Promi
  */
 async function writeUncertain(spool: JournalSpool, { uncertain }: Recovered): Promise<void> {
   for (const row of uncertain) {
+    if (spool.index.key(row) === 0) continue; // lost with its content
     if (spool.index.final(row)) spool.markAgain(row);
     else await spool.copyForward(row);
   }

@@ -122,6 +122,8 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     supply.want();
     await supply.idle();
     spool = new JournalSpool(options, disk, start, supply, supply.take());
+    // Before anything else: a segment whose messages are not counted looks like one that nobody wants.
+    spool.#restore();
     for (const error of early) spool.#segmentsBroken(error);
     if (supply.full) spool.starved(null);
     return spool;
@@ -343,7 +345,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   }
 
   /** Counts what recovery found in this spool's own segments. */
-  restore(): void {
+  #restore(): void {
     for (const row of this.index.rows()) this.retirement.restore(row);
     for (const [, file] of this.index.files()) this.#contentBytes += file.bytes;
   }

@@ -208,7 +208,7 @@ async function fillUp(world: World, spool: Spool): Promise<void> {
   assert.ok(large === null || world.struck !== null, 'and no large content');
   for (const message of held.slice(1)) await mark(world, spool, message, delivered(0));
   disk.capacityBytes = Number.POSITIVE_INFINITY;
-  if (!spool.stats.broken) await heal(world, spool);
+  await heal(world, spool);
 }
 
 async function lastLife(world: World, spool: Spool): Promise<void> {
@@ -223,7 +223,7 @@ async function lastLife(world: World, spool: Spool): Promise<void> {
 
 async function heal(world: World, spool: Spool): Promise<void> {
   for (let tries = 0; tries < HEALING_TRIES_MAX; tries++) {
-    if ((await commit(world, spool, 1500, 1)) !== null) return;
+    if ((await commit(world, spool, 1500, 1)) !== null || spool.stats.broken) return;
     // It is looked again when the spool's timer says so, and `bounded` moves the time when nothing else happens.
     await new Promise((resolve) => setTimeout(resolve, SPOOL_LIMITS.fullRetryMs));
   }
@@ -233,6 +233,7 @@ async function heal(world: World, spool: Spool): Promise<void> {
 /** After a fault in this life: broken for good and said so, or healed with nothing left behind. */
 async function judge(world: World, spool: Spool): Promise<void> {
   const { op, fault } = world.struck!;
+  await settle(world);
   const code = typeof fault === 'object' ? fault.code : '';
   const sync = op === 'datasync' || op === 'syncFolder';
   if (code !== '' && (op === 'append' || (sync && code === 'EIO')))
@@ -246,6 +247,7 @@ async function judge(world: World, spool: Spool): Promise<void> {
     return;
   }
   await heal(world, spool);
+  assert.ok(!spool.stats.broken);
   await settle(world);
   const names = world.disk.paths().filter((name) => /\/shard-0\d\/[^/]*\.(seg|new)$/.test(name));
   // One that cannot be removed is left to the next start.
