@@ -114,7 +114,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
       full: (error) => spool?.starved(error),
       failed: (error) => {
         if (spool === null) early.push(error);
-        else spool.#segmentsBroken(error);
+        else spool.folderBroken(error);
       },
     });
     for (const segment of start.unused) supply.retire(segment);
@@ -124,7 +124,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     spool = new JournalSpool(options, disk, start, supply, supply.take());
     // Before anything else: a segment whose messages are not counted looks like one that nobody wants.
     spool.#restore();
-    for (const error of early) spool.#segmentsBroken(error);
+    for (const error of early) spool.folderBroken(error);
     if (supply.full) spool.starved(null);
     return spool;
   }
@@ -324,6 +324,10 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
 
   // --- CheckpointHost ---
 
+  folderBroken(error: unknown): void {
+    this.#journal.break(`handling files of the journal failed (${codeOf(error)})`, error);
+  }
+
   get position(): Position | null {
     return this.#journal.position;
   }
@@ -378,10 +382,6 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     this.#fullReported = false;
     this.#journal.supplyChanged();
     for (const row of this.owed) this.markAgain(row);
-  }
-
-  #segmentsBroken(error: unknown): void {
-    this.#journal.break(`handling segment files failed (${codeOf(error)})`, error);
   }
 
   starved(error: unknown): void {

@@ -304,11 +304,14 @@ export class SimulatedDisk implements Disk {
     }
     const last = this.#pending.findLastIndex(concerns);
     // A journaling file system brings out its changes in order: what came before the last one of this folder, too.
-    const out = this.#pending.slice(0, last + 1).filter((pending) => pending.forsaken !== true);
-    // A folder is written as it is now: a later change of a name brings out the one that made the name.
-    for (const later of [...out].reverse()) {
-      const made = this.#pending.filter((each) => (each.tag === 'rename' ? each.to : each.path) === later.path);
-      for (const each of made) if (!out.includes(each)) out.unshift(each);
+    // A folder is written as it is now: a later change of a name brings out the earlier ones.
+    const out: NameChange[] = [];
+    const touched = new Set<string>();
+    for (const pending of this.#pending.slice(0, last + 1).reverse()) {
+      const names = pending.tag === 'rename' ? [pending.path, pending.to] : [pending.path];
+      if (pending.forsaken === true && !names.some((name) => touched.has(name))) continue;
+      for (const name of names) touched.add(name);
+      out.unshift(pending);
     }
     for (const pending of out) change(this.#durableNames, pending);
     this.#pending = this.#pending.filter((pending) => !out.includes(pending));
