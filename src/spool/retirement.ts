@@ -117,9 +117,11 @@ export class Retirement {
 
   /** Empties every segment up to the newest damaged one, so that what is left of them can be moved aside. */
   async leaveDamaged(): Promise<void> {
-    for (let last = this.#chain.findLastIndex((segment) => segment.damaged); last >= 0; last--) {
-      await this.#copyOut(this.#chain[0]!);
-      if (this.#host.broken || this.#chain[0]!.live > 0) return;
+    const last = this.#chain.findLastIndex((segment) => segment.damaged);
+    for (const segment of this.#chain.slice(0, last + 1)) {
+      if (this.#chain[0] === segment) await this.#copyOut(segment);
+      if (this.#chain[0] !== segment) continue; // a sweep was quicker
+      if (this.#host.broken || segment.live > 0) return;
       await this.#retireOldest();
     }
   }

@@ -11,7 +11,7 @@
 
 import { CHECKPOINT } from './checkpoint.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { codeOf, readTwice } from './disk.ts';
+import { codeOf, readFully } from './disk.ts';
 import type { HeaderRead } from './record.ts';
 import { BLOCK_BYTES, decodeSegmentHeader, FORMAT_VERSION, FRAME_HEADER_BYTES, peekSalt } from './record.ts';
 import { SEGMENT_PATTERN } from './segment.ts';
@@ -101,11 +101,16 @@ async function look(
   const file = await disk.open(path, 'durable');
   const block = Buffer.alloc(BLOCK_BYTES + FRAME_HEADER_BYTES);
   // A block that cannot be read stays zero: that is damage, and found out by the scan.
-  const readable = await readTwice(file, block, 0, BLOCK_BYTES, 0).then(
-    () => true,
-    () => false,
-  );
-  await readTwice(file, block, BLOCK_BYTES, block.length, BLOCK_BYTES).catch(() => {});
+  const part = (from: number, to: number): Promise<boolean> =>
+    readFully(file, block, from, to, from).then(
+      () => true,
+      () => false,
+    );
+  let readable = await part(0, block.length);
+  if (!readable) {
+    await part(BLOCK_BYTES, block.length);
+    readable = await part(0, BLOCK_BYTES);
+  }
   const header = readable ? decodeSegmentHeader(block.subarray(0, BLOCK_BYTES)) : ({ tag: 'damaged' } as const);
   if (header.tag === 'version') {
     await file.close();

@@ -42,6 +42,7 @@ async function tryPoint(fault: Fault, number: number): Promise<void> {
   const { disk } = world;
   world.disk = number % 2 === 0 ? disk.afterKill() : disk.afterPowerCut(chance(number, 0.5));
   await bounded(world.disk, checkUp(world));
+  assert.deepEqual(world.reported('spool-lost'), [], 'one fault loses nothing');
 }
 
 const ops = await operations();

@@ -115,6 +115,13 @@ export class SimulatedDisk implements Disk {
     return node.bytes;
   }
 
+  /** The file ends there now, for good. */
+  truncate(path: string, bytes: number): void {
+    const node = this.#node(path) as Inode;
+    node.bytes = Buffer.from(node.bytes.subarray(0, bytes));
+    node.synced = Buffer.from(node.bytes);
+  }
+
   /** The disk after the power came back. `survives` decides for each uncertain sector or name. */
   afterPowerCut(survives: () => boolean): SimulatedDisk {
     this.dead = true;
