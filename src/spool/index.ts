@@ -122,7 +122,7 @@ async function writeUncertain(spool: JournalSpool, { uncertain }: Recovered): Pr
   for (const row of uncertain) {
     if (spool.index.key(row) === 0) continue; // lost with its content
     if (spool.index.final(row)) spool.markAgain(row);
-    else await spool.copyForward(row);
+    else await spool.copyForward([row]);
   }
   await spool.idle();
 }

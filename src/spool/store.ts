@@ -266,21 +266,27 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return this.#journal.idle();
   }
 
-  async copyForward(row: Row): Promise<number> {
-    if (this.index.final(row)) return 0;
-    const key = this.index.key(row);
-    let copy: Copy;
+  async copyForward(rows: readonly Row[]): Promise<void> {
+    const keys = rows.map((row) => this.index.key(row));
+    const copies: (Copy | null)[] = [];
+    for (const [at, row] of rows.entries()) copies.push(await this.#copyOf(row, keys[at]!));
+    for (const [at, copy] of copies.entries()) {
+      const row = rows[at]!;
+      // It may have become final while others were read.
+      if (copy === null || this.index.key(row) !== keys[at] || this.index.final(row)) continue;
+      this.#journal.append(new CopyEntry(this, row, copy));
+    }
+  }
+
+  /** Null where it is not wanted any more, or lost. */
+  async #copyOf(row: Row, key: number): Promise<Copy | null> {
+    if (this.index.key(row) !== key || this.index.final(row)) return null;
     try {
-      copy = await this.#readNewest(row, key);
+      return await this.#readNewest(row, key);
     } catch (error) {
       if (this.index.key(row) === key) this.#lose(row, error);
-      return 0;
+      return null;
     }
-    // It may have become final while it was read.
-    if (this.index.key(row) !== key || this.index.final(row)) return 0;
-    const entry = new CopyEntry(this, row, copy);
-    this.#journal.append(entry);
-    return entry.frameBytes;
   }
 
   /** Of a message at rest or awake, wherever its newest record is by now. Throws SpoolFailure. */
@@ -382,6 +388,8 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     this.#fullReported = false;
     this.#journal.supplyChanged();
     for (const row of this.owed) this.markAgain(row);
+    // The spare counts, too: where no batch follows, nothing else would see that there is more than the bound.
+    this.retirement.sweep();
   }
 
   starved(error: unknown): void {

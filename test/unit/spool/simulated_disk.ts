@@ -81,6 +81,8 @@ export class SimulatedDisk implements Disk {
   readonly sectorBytes: number;
   capacityBytes = Number.POSITIVE_INFINITY;
   ops = 0;
+  /** Bytes of durable writes. */
+  bytesAppended = 0;
   readonly counts = new Map<Op, number>();
   /** Power is off: nothing resolves any more. */
   dead = false;
@@ -205,6 +207,7 @@ export class SimulatedDisk implements Disk {
         if (this.usedBytes + grows > this.capacityBytes) throw systemError('ENOSPC');
         if (grows > 0) node.bytes = Buffer.concat([node.bytes, Buffer.alloc(grows)]);
         bytes.copy(node.bytes, at, from, end);
+        if (mode === 'durable') this.bytesAppended += end - from;
         for (let sector = Math.floor(at / SECTOR_BYTES); sector * SECTOR_BYTES < at + end - from; sector++)
           node.dirty.add(sector);
         for (const sector of node.dirty) node.forsaken.delete(sector);
