@@ -11,6 +11,7 @@ import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
 import { unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
+import { isShortage } from './disk.ts';
 import type { Copy } from './entries.ts';
 import type { ContentFile } from './message.ts';
 import { readRecord } from './reading.ts';
@@ -52,12 +53,14 @@ export async function claim(disk: Disk, options: SpoolOptions, folder: string): 
 /** Copies the live messages of a claimed folder, and of those that it had claimed itself, then removes it. */
 export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, options: SpoolOptions): Promise<void> {
   const { folder } = surveyed;
-  const { index, chain, unused } = await recover(disk, surveyed, options.report);
-  await checkContent(disk, folder, index, options.report);
-  const known = new KnownIds(spool);
+  const nested = [...surveyed.adopting];
   let copied = 0;
-  let whole = [...chain, ...unused].every(({ damaged }) => !damaged);
+  let whole = true;
   try {
+    const { index, chain, unused } = await recover(disk, surveyed, options.report);
+    await checkContent(disk, folder, index, options.report);
+    whole = [...chain, ...unused].every(({ damaged }) => !damaged);
+    const known = new KnownIds(spool);
     for (const row of index.rows()) {
       const copy = await readCopy(chain, index, row, options);
       if (copy === null) whole = false;
@@ -66,15 +69,15 @@ export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, o
       await spool.adopt({ ...copy, file: await linked(spool, disk, folder, copy.file) }, states);
       copied++;
     }
-    for (const nested of surveyed.adopting) await adopt(spool, disk, nested, options);
+    for (let next = nested.shift(); next !== undefined; next = nested.shift()) await adopt(spool, disk, next, options);
   } catch (error) {
-    if (!(error instanceof SpoolFailure)) throw error;
+    if (error instanceof SpoolFailure ? error.reason !== 'full' : !isShortage(error)) throw error;
     // The folder stays as it is: the next start finds it, and knows by their ids the messages that are copied.
-    options.report(error.reason === 'full' ? 'spool-full' : 'spool-broken', { folder, detail: error.message });
-    if (error.reason === 'broken') throw error;
+    options.report('spool-full', { folder, detail: `its mail waits for the next start: ${(error as Error).message}` });
     return;
   } finally {
-    for (const segment of [...chain, ...unused]) await segment.close().catch(() => {});
+    // Each file once: segments are views of these.
+    await closeSurvey({ ...surveyed, adopting: nested });
   }
   await leave(disk, folder, whole);
   options.report('spool-adopted', { folder, messages: copied });

@@ -59,8 +59,8 @@ const packr = new Packr({ useRecords: false, moreTypes: false });
 type Texts = [domains: string[], sites: string[], details: string[], files: [number, string, number, number][]];
 
 /**
- * Resolves to its size in bytes when it is durable under its name. Rejects with the disk's error, and then an earlier
- * one still stands.
+ * Resolves to its size in bytes when it has its name, durable with the next sync of the folder. Rejects with the disk's
+ * error, and then an earlier one still stands.
  */
 export async function writeCheckpoint(
   disk: Disk,
@@ -79,7 +79,6 @@ export async function writeCheckpoint(
     await file.close();
   }
   await disk.rename(unfinished, `${folder}/${CHECKPOINT}`);
-  await disk.syncFolder(folder);
   return bytes;
 }
 

@@ -2,7 +2,7 @@
 import type { Position } from './checkpoint.ts';
 import { CHECKPOINT_UNFINISHED, writeCheckpoint } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
-import { codeOf } from './disk.ts';
+import { codeOf, isShortage } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { Rows } from './rows.ts';
 
@@ -14,6 +14,8 @@ export interface CheckpointHost {
   readonly bytesAppended: number;
   /** There is no space for one, or nothing may be written any more. */
   readonly unfit: boolean;
+  /** It cannot be synced. */
+  folderBroken(error: unknown): void;
 }
 
 export class Checkpoints {
@@ -59,6 +61,14 @@ export class Checkpoints {
     } catch (error) {
       await this.#disk.unlink(`${this.#folder}/${CHECKPOINT_UNFINISHED}`).catch(() => {});
       this.#failed(codeOf(error) || String(error));
+      return;
+    }
+    try {
+      await this.#disk.syncFolder(this.#folder);
+    } catch (error) {
+      // Names of segments are in the same folder: what this sync has dropped, theirs would falsely call durable.
+      if (isShortage(error)) this.#failed(codeOf(error));
+      else this.#host.folderBroken(error);
     }
   }
 }

@@ -41,7 +41,10 @@ export interface Disk {
   list(path: string): Promise<string[]>;
   /** Null where there is nothing. Does not follow a symbolic link. */
   stat(path: string): Promise<DiskEntry | null>;
-  /** Makes the names in a folder durable. */
+  /**
+   * Makes the names in a folder durable. A shortage (`isShortage`) means that it was not tried; a sync that fails has
+   * the code EIO, whatever the system calls it: another one would falsely succeed.
+   */
   syncFolder(path: string): Promise<void>;
 }
 
@@ -72,6 +75,10 @@ export async function readFully(file: DiskFile, bytes: Buffer, from: number, to:
   }
   return done - from;
 }
+
+/** As `readFully`, with a second try: a disk does better at times, and what cannot be read is a message that is lost. */
+export const readTwice = (file: DiskFile, bytes: Buffer, from: number, to: number, at: number): Promise<number> =>
+  readFully(file, bytes, from, to, at).catch(() => readFully(file, bytes, from, to, at));
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY } = fs.constants;
 /**
@@ -157,7 +164,9 @@ export const systemDisk: Disk = {
   async syncFolder(path) {
     const handle = await fs.promises.open(path, O_RDONLY | O_DIRECTORY);
     try {
-      await handle.sync();
+      await handle.sync().catch((error: unknown) => {
+        throw Object.assign(new Error('the folder cannot be synced', { cause: error }), { code: 'EIO' });
+      });
     } finally {
       await handle.close();
     }

@@ -92,7 +92,8 @@ export class SpoolDraft implements Draft {
     try {
       return await this.#host.commit(envelope, null, 0, file);
     } catch (error) {
-      this.#host.dropContent(file);
+      // After a failed sync nobody knows whether the record is there, and the next start may find it.
+      if (!(error instanceof SpoolFailure && error.reason === 'broken')) this.#host.dropContent(file);
       throw error;
     }
   }

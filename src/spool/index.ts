@@ -15,9 +15,10 @@ import { BLOCK_BYTES } from './record.ts';
 import type { Recovered } from './recovery.ts';
 import { checkContent, recover } from './recovery.ts';
 import type { Spool, SpoolOptions } from './spool.ts';
+import { SpoolFailure } from './spool.ts';
 import { JournalSpool } from './store.ts';
 import type { Survey } from './survey.ts';
-import { CONTENT, survey, unusable } from './survey.ts';
+import { CONTENT, closeSurvey, survey, unusable } from './survey.ts';
 
 export type { Disk } from './disk.ts';
 export { SpoolFolderError } from './survey.ts';
@@ -28,38 +29,58 @@ const shardFolder = (directory: string, shard: number): string =>
 /** Rejects with SpoolFolderError where the folder cannot be used, with SpoolFailure where the disk fails. */
 export async function openSpool(options: SpoolOptions, disk: Disk = systemDisk): Promise<Spool> {
   const folder = shardFolder(options.directory, options.shard);
-  await checkFolder(disk, options.directory);
-  await makeFolders(disk, options.directory, folder);
-  await claim(disk, options, folder);
-  const surveyed = await survey(disk, folder);
-  const recovered = await recover(disk, surveyed, options.report);
-  // First of all: on a full disk its space may be what the next segment needs.
-  for (const name of surveyed.unfinished) await disk.unlink(`${folder}/${name}`);
-  await checkContent(disk, folder, recovered.index, options.report);
-  const spool = await JournalSpool.start(options, disk, {
-    folder,
-    index: recovered.index,
-    segmentBytes: segmentBytesOf(options),
-    chain: recovered.chain,
-    unused: recovered.unused,
-    nextGeneration: recovered.generationMax + 1,
-    lastSequence: recovered.lastSequence,
-    durable: recovered.durable,
-  });
   try {
-    spool.restore();
+    await checkFolder(disk, options.directory);
+    await makeFolders(disk, options.directory, folder);
+    await claim(disk, options, folder);
+    return await openFolder(options, disk, folder);
+  } catch (error) {
+    throw told(folder, error);
+  }
+}
+
+async function openFolder(options: SpoolOptions, disk: Disk, folder: string): Promise<Spool> {
+  const surveyed = await survey(disk, folder);
+  const adopting = [...surveyed.adopting];
+  let spool: JournalSpool | null = null;
+  try {
+    const recovered = await recover(disk, surveyed, options.report);
+    // First of all: on a full disk its space may be what the next segment needs.
+    for (const name of surveyed.unfinished) await disk.unlink(`${folder}/${name}`);
+    await checkContent(disk, folder, recovered.index, options.report);
+    spool = await JournalSpool.start(options, disk, {
+      folder,
+      index: recovered.index,
+      segmentBytes: segmentBytesOf(options),
+      chain: recovered.chain,
+      unused: recovered.unused,
+      nextGeneration: recovered.generationMax + 1,
+      lastSequence: recovered.lastSequence,
+      durable: recovered.durable,
+    });
     await writeUncertain(spool, recovered);
     await spool.retirement.leaveDamaged();
-    for (const adopting of surveyed.adopting) await adopt(spool, disk, adopting, options);
+    for (let next = adopting.shift(); next !== undefined; next = adopting.shift()) {
+      await adopt(spool, disk, next, options);
+    }
     if (spool.failure !== null) throw spool.failure;
     await tidy(spool, disk, surveyed, options);
+    spool.retirement.sweep();
+    reportRecovery(options, recovered, spool);
+    return spool;
   } catch (error) {
-    await spool.close();
-    throw FORBIDDEN.has(codeOf((error as Error).cause)) ? unusable(folder, (error as Error).cause) : error;
+    if (spool === null) await closeSurvey({ ...surveyed, adopting });
+    else for (const nested of adopting) await closeSurvey(nested);
+    await spool?.close();
+    throw error;
   }
-  spool.retirement.sweep();
-  reportRecovery(options, recovered, spool);
-  return spool;
+}
+
+/** The system's own words are nobody's. Where the disk failed under the journal, its cause may tell more. */
+function told(folder: string, error: unknown): unknown {
+  const { cause } = error as Error;
+  if (error instanceof SpoolFailure && FORBIDDEN.has(codeOf(cause))) return unusable(folder, cause);
+  return codeOf(error) === '' ? error : unusable(folder, error);
 }
 
 /** Not a disk that fails but one that we may not write to. */
@@ -99,8 +120,9 @@ async function makeFolders(disk: Disk, directory: string, folder: string): Promi
  */
 async function writeUncertain(spool: JournalSpool, { uncertain }: Recovered): Promise<void> {
   for (const row of uncertain) {
+    if (spool.index.key(row) === 0) continue; // lost with its content
     if (spool.index.final(row)) spool.markAgain(row);
-    else await spool.copyForward(row);
+    else await spool.copyForward([row]);
   }
   await spool.idle();
 }

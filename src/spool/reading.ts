@@ -1,7 +1,7 @@
 /** A stored message: its record, and large content, checked before the last of it is handed out. */
 import { crc32 } from 'node:zlib';
 import type { Disk } from './disk.ts';
-import { codeOf, readFully } from './disk.ts';
+import { codeOf, readTwice } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
 import { decodeFrame, FRAME_HEADER_BYTES, peekRecord } from './record.ts';
@@ -20,7 +20,7 @@ export async function readRecord(segment: Segment, { at, frameBytes }: Place): P
   const bytes = Buffer.allocUnsafeSlow(frameBytes);
   let read: number;
   try {
-    read = await segment.reading((file) => readFully(file, bytes, 0, frameBytes, at));
+    read = await segment.reading((file) => readTwice(file, bytes, 0, frameBytes, at));
   } catch (error) {
     throw unreadable(what, codeOf(error), error);
   }
@@ -43,7 +43,7 @@ export async function* readFile(disk: Disk, folder: string, content: ContentFile
       let crc = 0;
       for (let at = 0; at < content.bytes; ) {
         const chunk = Buffer.allocUnsafeSlow(Math.min(SPOOL_LIMITS.readBytesMax, content.bytes - at));
-        const read = await readFully(file, chunk, 0, chunk.length, at);
+        const read = await readTwice(file, chunk, 0, chunk.length, at);
         if (read < chunk.length) throw unreadable(what, `${at + read} bytes of ${content.bytes}`);
         crc = crc32(chunk, crc);
         at += chunk.length;

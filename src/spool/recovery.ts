@@ -11,6 +11,7 @@ import { unpackMarks, unpackMessage } from './bodies.ts';
 import type { Checkpoint, Position } from './checkpoint.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
+import { SPOOL_LIMITS } from './limits.ts';
 import type { SegmentHeader } from './record.ts';
 import { BLOCK_BYTES, frameBytesOf, KIND } from './record.ts';
 import { Rows } from './rows.ts';
@@ -121,13 +122,32 @@ class Recovery {
     }
   }
 
-  #unusedSegment({ generation, file, bytes, header }: SurveyedSegment): Segment {
+  #unusedSegment(surveyed: SurveyedSegment): Segment {
+    const { generation, file, bytes } = surveyed;
     const segment = new Segment(generation, 0, file, bytes);
-    if (header.tag === 'damaged') {
+    const why = this.#unusable(surveyed);
+    if (why !== null) {
       segment.damaged = true;
-      this.#corrupt(generation, 0, 'neither header nor records can be read');
+      this.#corrupt(generation, 0, why);
     }
     return segment;
+  }
+
+  /** What tells that a segment without records of its own had some, or somebody's; it may not be written to. */
+  #unusable({ generation, bytes, header }: SurveyedSegment): string | null {
+    if (header.tag === 'damaged') return 'neither header nor records can be read';
+    // A file that is used again gets a higher number than it ever had.
+    if (header.tag === 'header' && header.header.generation > generation) return 'it is a later segment by its header';
+    if (this.#headersAfter(generation).some(({ previous }) => previous.generation === generation)) {
+      return 'its records are gone';
+    }
+    return bytes < SPOOL_LIMITS.segmentBytesMin ? `it has ${bytes} bytes` : null;
+  }
+
+  #headersAfter(generation: number): readonly SegmentHeader[] {
+    return this.#surveyed.segments.flatMap(({ generation: at, header: read }) =>
+      at > generation && read.tag === 'header' && read.header.generation === at ? [read.header] : [],
+    );
   }
 
   /** Null for a segment that no batch was written to in this generation. */
@@ -136,9 +156,7 @@ class Recovery {
     if (header.tag === 'header' && header.header.generation === generation) {
       return { surveyed, header: header.header, headless: false };
     }
-    const later = this.#surveyed.segments.flatMap(({ generation: at, header: read }) =>
-      at > generation && read.tag === 'header' && read.header.generation === at ? [read.header] : [],
-    );
+    const later = this.#headersAfter(generation);
     const known = later.find(({ previous }) => previous.generation === generation)?.previous.salt;
     const salt = known ?? surveyed.firstSalt;
     if (salt === null) return null;
@@ -159,7 +177,10 @@ class Recovery {
     const { salt } = header;
     const life = { generation, salt };
     const segment = new Segment(generation, salt, file, bytes);
-    segment.damaged = headless;
+    // Made in full, and never cut.
+    const short = bytes < header.segmentBytes;
+    segment.damaged = headless || short;
+    if (short) this.#corrupt(generation, bytes, `${bytes} bytes of ${header.segmentBytes} are there`);
     const from = this.#from;
     if (from !== null && generation < from.generation) {
       if (headless) this.#corrupt(generation, 0, 'header unreadable');
@@ -191,7 +212,7 @@ class Recovery {
     for (const fault of faults) this.#corrupt(generation, 0, fault);
     for (const gap of result.gaps) this.#corrupt(generation, gap.at, `records from sequence ${gap.sequence} are lost`);
     if (result.torn !== null) this.#report('spool-torn-tail', { segment: this.#name(generation), offset: result.torn });
-    segment.damaged = headless || faults.length > 0 || result.gaps.length > 0;
+    segment.damaged ||= faults.length > 0 || result.gaps.length > 0;
     if (window.unreadable && !segment.damaged) this.#corrupt(generation, 0, 'blocks without records cannot be read');
     segment.damaged ||= window.unreadable;
   }

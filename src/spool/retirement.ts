@@ -7,7 +7,8 @@
  *   └ stragglers keep too much: copied forward, then retired
  *
  * Bound: files of segments are at most twice the live bytes plus two segments (what is copied is at most what was
- * appended since, so each byte is written about twice at worst).
+ * appended since, so each byte is written about twice at worst). Records of half a segment and more may not fit into
+ * it: then what was copied once is not copied again before the journal has grown.
  */
 import { assert } from '../base/assert.ts';
 import { SPOOL_LIMITS } from './limits.ts';
@@ -28,8 +29,8 @@ export interface RetirementHost {
   readonly roomBytes: number;
   readonly index: Rows;
   retire(segment: Segment): Promise<void>;
-  /** Appends the message anew and returns the bytes that takes; 0 if it is not wanted any more. */
-  copyForward(row: Row): Promise<number>;
+  /** Appends messages anew, those that are still wanted, side by side. */
+  copyForward(rows: readonly Row[]): Promise<void>;
   /** What was appended is durable, or failed. */
   idle(): Promise<void>;
 }
@@ -42,6 +43,8 @@ export class Retirement {
   liveBytes = 0;
   readonly #host: RetirementHost;
   #copying: Promise<void> | null = null;
+  /** All of the journal was copied, and it was still so large. */
+  #futileBytes = 0;
   #stopped = false;
 
   constructor(host: RetirementHost, chain: readonly Segment[]) {
@@ -117,9 +120,11 @@ export class Retirement {
 
   /** Empties every segment up to the newest damaged one, so that what is left of them can be moved aside. */
   async leaveDamaged(): Promise<void> {
-    for (let last = this.#chain.findLastIndex((segment) => segment.damaged); last >= 0; last--) {
-      await this.#copyOut(this.#chain[0]!);
-      if (this.#host.broken || this.#chain[0]!.live > 0) return;
+    const last = this.#chain.findLastIndex((segment) => segment.damaged);
+    for (const segment of this.#chain.slice(0, last + 1)) {
+      if (this.#chain[0] === segment) await this.#copyOut(segment);
+      if (this.#chain[0] !== segment) continue; // a sweep was quicker
+      if (this.#host.broken || segment.live > 0) return;
       await this.#retireOldest();
     }
   }
@@ -138,14 +143,24 @@ export class Retirement {
   #overBound(): boolean {
     const { segmentBytes, full, roomBytes, broken } = this.#host;
     if (this.#stopped || broken || !this.#oldestIsSealed()) return false;
-    if (this.diskBytes <= 2 * (this.liveBytes + segmentBytes)) return false;
+    const bytes = this.diskBytes;
+    if (bytes <= 2 * (this.liveBytes + segmentBytes)) {
+      this.#futileBytes = 0;
+      return false;
+    }
+    if (bytes <= this.#futileBytes) return false;
     // On a full disk copying frees space only if it can finish in the room there is, and leaves some for marks.
     return !full || this.#chain[0]!.liveBytes * 2 < roomBytes;
   }
 
   async #copyWhileOverBound(): Promise<void> {
+    const last = this.#chain.at(-1)!.generation;
     while (this.#overBound()) {
       const oldest = this.#chain[0]!;
+      if (oldest.generation > last) {
+        this.#futileBytes = this.diskBytes;
+        return;
+      }
       await this.#copyOut(oldest);
       this.sweep();
       if (this.#chain[0] === oldest) return; // something stays: the next batch brings us here again
@@ -153,15 +168,25 @@ export class Retirement {
   }
 
   async #copyOut(segment: Segment): Promise<void> {
+    const { index } = this.#host;
+    let group: Row[] = [];
     let bytes = 0;
     // Which these are is nowhere else: a set a segment would cost each message 40 bytes.
-    for (const row of this.#host.index.rowsIn(segment.generation)) {
-      if (this.#host.broken || this.#stopped) return;
-      bytes += await this.#host.copyForward(row);
+    for (const row of index.rowsIn(segment.generation)) {
+      group.push(row);
+      bytes += index.place(row).frameBytes;
       if (bytes < SPOOL_LIMITS.copyBytesMax) continue;
+      await this.#copy(group);
+      group = [];
       bytes = 0;
-      await this.#host.idle();
     }
+    await this.#copy(group);
+  }
+
+  /** In one batch, or few: each takes whole blocks, and small messages that are alone in theirs fill a segment soon. */
+  async #copy(group: readonly Row[]): Promise<void> {
+    if (this.#host.broken || this.#stopped) return;
+    await this.#host.copyForward(group);
     await this.#host.idle();
   }
 

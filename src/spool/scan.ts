@@ -73,12 +73,13 @@ export class Window {
   }
 
   async #loadBlocks(from: number, size: number): Promise<number> {
-    this.unreadable = true;
     for (let at = 0; at < size; at += BLOCK_BYTES) {
       const end = Math.min(at + BLOCK_BYTES, size);
+      this.#buffer.fill(0, at, end);
       try {
         await readFully(this.#file, this.#buffer, at, end, from + at);
       } catch {
+        this.unreadable = true;
         this.#buffer.fill(0, at, end);
       }
     }

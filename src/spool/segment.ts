@@ -75,6 +75,8 @@ export class SegmentSupply {
   #nextGeneration: number;
   #work: Promise<void> = Promise.resolve();
   readonly #retiring: Segment[] = [];
+  /** Its name is gone, but the folder could not be synced yet. */
+  #leaving: Segment | null = null;
   #making = false;
   #retry: NodeJS.Timeout | null = null;
   #closed = false;
@@ -116,7 +118,7 @@ export class SegmentSupply {
   async #retireAll(): Promise<void> {
     for (let segment = this.#retiring[0]; segment !== undefined; segment = this.#retiring[0]) {
       const recyclable = !segment.damaged && segment.bytes === this.#segmentBytes;
-      if (recyclable && this.spare === null && !this.#closed) {
+      if (recyclable && this.spare === null && !this.#closed && this.#leaving !== segment) {
         await this.#recycle(segment);
         this.#retiring.shift();
         this.#stock(segment);
@@ -179,40 +181,53 @@ export class SegmentSupply {
     const generation = this.#nextGeneration++;
     const making = this.#path(`${String(generation).padStart(8, '0')}.new`);
     const name = this.#path(segmentName(generation));
-    const file = await this.#disk.open(making, 'create');
+    let file: DiskFile | null = null;
+    let path = making;
     try {
-      try {
-        const zeros = Buffer.alloc(Math.min(SPOOL_LIMITS.zeroBytes, this.#segmentBytes));
-        for (let at = 0; at < this.#segmentBytes; at += zeros.length) {
-          await writeFully(file, zeros, 0, Math.min(zeros.length, this.#segmentBytes - at), at);
-        }
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
+      await this.#writeZeros(making);
+      file = await this.#disk.open(making, 'durable');
+      await this.#disk.rename(making, name);
+      path = name;
+      await this.#disk.syncFolder(this.#folder);
+      return new Segment(generation, newSalt(), file, this.#segmentBytes);
     } catch (error) {
-      await this.#disk.unlink(making).catch(() => {}); // the next start removes it, too
+      // Each try would leave a file, and a shortage is met again and again. The next start removes it, too.
+      await file?.close().catch(() => {});
+      await this.#disk.unlink(path).catch(() => {});
       throw error;
     }
-    await this.#disk.rename(making, name);
-    await this.#disk.syncFolder(this.#folder);
-    return new Segment(generation, newSalt(), await this.#disk.open(name, 'durable'), this.#segmentBytes);
+  }
+
+  async #writeZeros(path: string): Promise<void> {
+    const file = await this.#disk.open(path, 'create');
+    try {
+      const zeros = Buffer.alloc(Math.min(SPOOL_LIMITS.zeroBytes, this.#segmentBytes));
+      for (let at = 0; at < this.#segmentBytes; at += zeros.length) {
+        await writeFully(file, zeros, 0, Math.min(zeros.length, this.#segmentBytes - at), at);
+      }
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
   }
 
   async #recycle(segment: Segment): Promise<void> {
     const from = this.#path(segmentName(segment.generation));
     const generation = this.#nextGeneration++;
     await this.#disk.rename(from, this.#path(segmentName(generation)));
-    // Before anything else retires: the marks that follow must never be gone while the messages are back.
-    await this.#disk.syncFolder(this.#folder);
+    // At once: where the sync falls short, the next try finds the file.
     segment.generation = generation;
     segment.salt = newSalt();
+    // Before anything else retires: the marks that follow must never be gone while the messages are back.
+    await this.#disk.syncFolder(this.#folder);
   }
 
   async #remove(segment: Segment): Promise<void> {
     const path = this.#path(segmentName(segment.generation));
+    if (this.#leaving === segment) return await this.#disk.syncFolder(this.#folder);
     if (segment.damaged) await this.#disk.rename(path, `${path.slice(0, -'.seg'.length)}.damaged`);
     else await this.#disk.unlink(path);
+    this.#leaving = segment;
     await this.#disk.syncFolder(this.#folder);
   }
 }

@@ -114,7 +114,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
       full: (error) => spool?.starved(error),
       failed: (error) => {
         if (spool === null) early.push(error);
-        else spool.#segmentsBroken(error);
+        else spool.folderBroken(error);
       },
     });
     for (const segment of start.unused) supply.retire(segment);
@@ -122,7 +122,9 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     supply.want();
     await supply.idle();
     spool = new JournalSpool(options, disk, start, supply, supply.take());
-    for (const error of early) spool.#segmentsBroken(error);
+    // Before anything else: a segment whose messages are not counted looks like one that nobody wants.
+    spool.#restore();
+    for (const error of early) spool.folderBroken(error);
     if (supply.full) spool.starved(null);
     return spool;
   }
@@ -264,21 +266,27 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return this.#journal.idle();
   }
 
-  async copyForward(row: Row): Promise<number> {
-    if (this.index.final(row)) return 0;
-    const key = this.index.key(row);
-    let copy: Copy;
+  async copyForward(rows: readonly Row[]): Promise<void> {
+    const keys = rows.map((row) => this.index.key(row));
+    const copies: (Copy | null)[] = [];
+    for (const [at, row] of rows.entries()) copies.push(await this.#copyOf(row, keys[at]!));
+    for (const [at, copy] of copies.entries()) {
+      const row = rows[at]!;
+      // It may have become final while others were read.
+      if (copy === null || this.index.key(row) !== keys[at] || this.index.final(row)) continue;
+      this.#journal.append(new CopyEntry(this, row, copy));
+    }
+  }
+
+  /** Null where it is not wanted any more, or lost. */
+  async #copyOf(row: Row, key: number): Promise<Copy | null> {
+    if (this.index.key(row) !== key || this.index.final(row)) return null;
     try {
-      copy = await this.#readNewest(row, key);
+      return await this.#readNewest(row, key);
     } catch (error) {
       if (this.index.key(row) === key) this.#lose(row, error);
-      return 0;
+      return null;
     }
-    // It may have become final while it was read.
-    if (this.index.key(row) !== key || this.index.final(row)) return 0;
-    const entry = new CopyEntry(this, row, copy);
-    this.#journal.append(entry);
-    return entry.frameBytes;
   }
 
   /** Of a message at rest or awake, wherever its newest record is by now. Throws SpoolFailure. */
@@ -322,6 +330,10 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
 
   // --- CheckpointHost ---
 
+  folderBroken(error: unknown): void {
+    this.#journal.break(`handling files of the journal failed (${codeOf(error)})`, error);
+  }
+
   get position(): Position | null {
     return this.#journal.position;
   }
@@ -343,7 +355,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   }
 
   /** Counts what recovery found in this spool's own segments. */
-  restore(): void {
+  #restore(): void {
     for (const row of this.index.rows()) this.retirement.restore(row);
     for (const [, file] of this.index.files()) this.#contentBytes += file.bytes;
   }
@@ -376,10 +388,8 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     this.#fullReported = false;
     this.#journal.supplyChanged();
     for (const row of this.owed) this.markAgain(row);
-  }
-
-  #segmentsBroken(error: unknown): void {
-    this.#journal.break(`handling segment files failed (${codeOf(error)})`, error);
+    // The spare counts, too: where no batch follows, nothing else would see that there is more than the bound.
+    this.retirement.sweep();
   }
 
   starved(error: unknown): void {

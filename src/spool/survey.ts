@@ -104,10 +104,16 @@ async function look(
   const file = await disk.open(path, 'durable');
   const block = Buffer.alloc(BLOCK_BYTES + FRAME_HEADER_BYTES);
   // A block that cannot be read stays zero: that is damage, and found out by the scan.
-  const readable = await readFully(file, block, 0, block.length, 0).then(
-    () => true,
-    () => false,
-  );
+  const part = (from: number, to: number): Promise<boolean> =>
+    readFully(file, block, from, to, from).then(
+      () => true,
+      () => false,
+    );
+  let readable = await part(0, block.length);
+  if (!readable) {
+    await part(BLOCK_BYTES, block.length);
+    readable = await part(0, BLOCK_BYTES);
+  }
   const header = readable ? decodeSegmentHeader(block.subarray(0, BLOCK_BYTES)) : ({ tag: 'damaged' } as const);
   if (header.tag === 'version') {
     await file.close();

@@ -14,6 +14,7 @@ import type {
   SpoolOptions,
   Stored,
 } from '../../../src/spool/spool.ts';
+import { SpoolFailure } from '../../../src/spool/spool.ts';
 
 export const nextId = idSource('test00', 0);
 
@@ -78,7 +79,14 @@ export const delivered = (...recipients: number[]): Change[] =>
 
 /** One recipient's history: states issued, and how many of them (from the first) are known to be durable. */
 type History = { issued: RecipientState[]; durable: number };
-type Account = { envelope: Envelope; content: Buffer; committed: boolean; recipients: History[]; tag: string };
+type Account = {
+  envelope: Envelope;
+  content: Buffer;
+  committed: boolean;
+  recipients: History[];
+  /** Why it was refused, where it was. */
+  refused: SpoolFailure['reason'] | null;
+};
 
 const FRESH: RecipientState = { tag: 'waiting', attempts: 0, nextMs: 0, site: '', detail: '', warned: false };
 
@@ -93,7 +101,7 @@ export class Ledger {
       content,
       committed: false,
       recipients: envelope.recipients.map(() => ({ issued: [FRESH], durable: 1 })),
-      tag: '',
+      refused: null,
     };
     this.#accounts.set(envelope.id, account);
     const draft = spool.begin(content.length % 3 === 0 ? 0 : content.length);
@@ -103,9 +111,25 @@ export class Ledger {
       account.committed = true;
       return stored;
     } catch (error) {
-      account.tag = (error as Error).message;
+      assert.ok(error instanceof SpoolFailure, String((error as Error).stack));
+      account.refused = error.reason;
       return null;
     }
+  }
+
+  /** Why the message that was given last was refused; null: it was not. */
+  get lastRefusal(): SpoolFailure['reason'] | null {
+    return [...this.#accounts.values()].at(-1)?.refused ?? null;
+  }
+
+  /** The same promises, to be held against another future. */
+  fork(): Ledger {
+    const twin = new Ledger();
+    for (const [id, account] of this.#accounts) {
+      const recipients = account.recipients.map(({ issued, durable }) => ({ issued: [...issued], durable }));
+      twin.#accounts.set(id, { ...account, recipients });
+    }
+    return twin;
   }
 
   /** Marks; resolves to whether that is durable. */
@@ -118,7 +142,8 @@ export class Ledger {
     });
     try {
       await spool.mark(message.row, changes);
-    } catch {
+    } catch (error) {
+      assert.ok(error instanceof SpoolFailure, String((error as Error).stack));
       return false;
     }
     for (const { history, durable } of places) history.durable = Math.max(history.durable, durable);
@@ -136,6 +161,8 @@ export class Ledger {
     for (const [id, message] of found) {
       const account = this.#accounts.get(id);
       assert.ok(account !== undefined, 'no message is there that nobody sent');
+      // After 'broken' nobody knows; whoever was told 452 will send it again.
+      assert.notEqual(account.refused, 'full', 'what was refused for want of space is not there');
       assert.deepEqual(message.envelope, account.envelope);
       assert.ok((await readWhole(spool, message)).equals(account.content), 'content is whole');
       account.committed = true;

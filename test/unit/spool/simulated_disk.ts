@@ -6,8 +6,12 @@
  * Of the rest any subset survives: each 512-byte sector by itself, each change of a name by itself (renames are
  * atomic).
  * Worse, a block of 4 KiB that was being written may come back as garbage, with whatever else it held.
+ *
+ * A sync that fails is told once (fsync(2) on Linux): what it should have brought out stays in memory, no later sync
+ * brings it out, and the next one succeeds.
  */
 import type { Disk, DiskEntry, DiskFile, OpenMode } from '../../../src/spool/disk.ts';
+import { isShortage } from '../../../src/spool/disk.ts';
 
 const SECTOR_BYTES = 512;
 const BLOCK_BYTES = 4096;
@@ -16,18 +20,23 @@ class Inode {
   bytes = Buffer.alloc(0);
   synced = Buffer.alloc(0);
   readonly dirty = new Set<number>();
+  /** Sectors that a failed sync has given up: in memory only, as far as anybody knows. */
+  readonly forsaken = new Set<number>();
 }
 type Node = Inode | 'folder';
 type Names = Map<string, Node>;
 
-type NameChange =
+type NameChange = { forsaken?: boolean } & (
   | { readonly tag: 'make'; readonly path: string; readonly node: Node }
   | { readonly tag: 'rename'; readonly path: string; readonly to: string }
-  | { readonly tag: 'remove'; readonly path: string };
+  | { readonly tag: 'remove'; readonly path: string }
+);
 
 export type Op =
   | 'open'
   | 'write'
+  /** A durable write. */
+  | 'append'
   | 'read'
   | 'datasync'
   | 'close'
@@ -39,7 +48,11 @@ export type Op =
   | 'list'
   | 'stat'
   | 'syncFolder';
-export type Fault = { readonly code: string } | 'short' | 'power';
+/**
+ * A code: the operation fails, and did nothing or (`done`) all of it. `short`: a write takes half. `power`: the power
+ * goes while the operation is under way; `cut`: before it.
+ */
+export type Fault = { readonly code: string; readonly done?: boolean } | 'short' | 'power' | 'cut';
 /** Asked before each operation, with its number (from 1) since the disk was made. */
 export type FaultPlan = (op: Op, path: string, number: number) => Fault | null;
 
@@ -64,8 +77,12 @@ function change(names: Names, { tag, path, ...rest }: NameChange): void {
 
 export class SimulatedDisk implements Disk {
   plan: FaultPlan = () => null;
+  /** Of the device: a sector comes out whole or not at all. */
+  readonly sectorBytes: number;
   capacityBytes = Number.POSITIVE_INFINITY;
   ops = 0;
+  /** Bytes of durable writes. */
+  bytesAppended = 0;
   readonly counts = new Map<Op, number>();
   /** Power is off: nothing resolves any more. */
   dead = false;
@@ -73,6 +90,10 @@ export class SimulatedDisk implements Disk {
   #durableNames: Names = new Map<string, Node>([['', 'folder']]);
   #pending: NameChange[] = [];
   #open = 0;
+
+  constructor(sectorBytes = SECTOR_BYTES) {
+    this.sectorBytes = sectorBytes;
+  }
 
   /** Files open now. */
   get filesOpen(): number {
@@ -96,24 +117,20 @@ export class SimulatedDisk implements Disk {
     return node.bytes;
   }
 
+  /** The file ends there now, for good. */
+  truncate(path: string, bytes: number): void {
+    const node = this.#node(path) as Inode;
+    node.bytes = Buffer.from(node.bytes.subarray(0, bytes));
+    node.synced = Buffer.from(node.bytes);
+  }
+
   /** The disk after the power came back. `survives` decides for each uncertain sector or name. */
   afterPowerCut(survives: () => boolean): SimulatedDisk {
     this.dead = true;
-    const disk = new SimulatedDisk();
+    const disk = new SimulatedDisk(this.sectorBytes);
     const names: Names = new Map(this.#durableNames);
     for (const pending of this.#pending) if (survives()) change(names, pending);
-    const copies = new Map<Inode, Inode>();
-    for (const [path, node] of names) {
-      if (node === 'folder') disk.#names.set(path, node);
-      else {
-        let copy = copies.get(node);
-        if (copy === undefined) {
-          copy = afterCut(node, survives);
-          copies.set(node, copy);
-        }
-        disk.#names.set(path, copy);
-      }
-    }
+    disk.#names = copied(names, (node) => afterCut(node, this.sectorBytes, survives));
     disk.#durableNames = new Map(disk.#names);
     return disk;
   }
@@ -121,30 +138,34 @@ export class SimulatedDisk implements Disk {
   /** The same disk, where only the process died: everything written is there, and no more certain than before. */
   afterKill(): SimulatedDisk {
     this.dead = true;
-    const disk = new SimulatedDisk();
-    disk.#names = this.#names;
-    disk.#durableNames = this.#durableNames;
-    disk.#pending = this.#pending;
+    const disk = new SimulatedDisk(this.sectorBytes);
+    const copies = new Map<Inode, Inode>();
+    disk.#names = copied(this.#names, copyOf, copies);
+    disk.#durableNames = copied(this.#durableNames, copyOf, copies);
+    disk.#pending = this.#pending.map((pending) =>
+      pending.tag === 'make' ? { ...pending, node: copiedNode(pending.node, copyOf, copies) } : { ...pending },
+    );
     return disk;
   }
 
-  async #begin(op: Op, path: string): Promise<'short' | null> {
+  async #begin(op: Op, path: string): Promise<'short' | Done | null> {
     if (this.dead) return await new Promise(() => {});
     this.ops++;
     this.counts.set(op, (this.counts.get(op) ?? 0) + 1);
     const fault = this.plan(op, path, this.ops);
     if (fault === null || fault === 'short') return fault;
-    if (fault === 'power') {
-      this.dead = true;
-      return null; // it is done, and nobody hears of it
-    }
+    if (fault === 'power' || fault === 'cut') this.dead = true;
+    if (fault === 'cut') return await new Promise(() => {});
+    if (fault === 'power') return null; // it is done, and nobody hears of it
+    if (fault.done === true) return new Done(fault.code);
     await new Promise((resolve) => setImmediate(resolve));
     throw systemError(fault.code);
   }
 
-  async #end(): Promise<void> {
+  async #end(fault: 'short' | Done | null = null): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     if (this.dead) await new Promise(() => {});
+    if (fault instanceof Done) throw systemError(fault.code);
   }
 
   #rename(pending: NameChange): void {
@@ -159,7 +180,7 @@ export class SimulatedDisk implements Disk {
   }
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
-    await this.#begin('open', path);
+    const fault = await this.#begin('open', path);
     if (mode === 'create') {
       if (this.#names.has(path)) throw systemError('EEXIST');
       if (!this.#names.has(parent(path))) throw systemError('ENOENT');
@@ -167,7 +188,7 @@ export class SimulatedDisk implements Disk {
     }
     const node = this.#node(path);
     if (node === 'folder') throw systemError('EISDIR');
-    await this.#end();
+    await this.#end(fault);
     this.#open++;
     return this.#file(node, path, mode);
   }
@@ -180,15 +201,19 @@ export class SimulatedDisk implements Disk {
     return {
       write: async (bytes, from, to, at) => {
         check();
-        const short = (await this.#begin('write', path)) === 'short';
-        const end = short ? from + Math.ceil((to - from) / 2) : to;
+        const fault = await this.#begin(mode === 'durable' ? 'append' : 'write', path);
+        const end = fault === 'short' ? from + Math.ceil((to - from) / 2) : to;
         const grows = Math.max(at + end - from - node.bytes.length, 0);
         if (this.usedBytes + grows > this.capacityBytes) throw systemError('ENOSPC');
         if (grows > 0) node.bytes = Buffer.concat([node.bytes, Buffer.alloc(grows)]);
         bytes.copy(node.bytes, at, from, end);
+        if (mode === 'durable') this.bytesAppended += end - from;
         for (let sector = Math.floor(at / SECTOR_BYTES); sector * SECTOR_BYTES < at + end - from; sector++)
           node.dirty.add(sector);
-        await this.#end();
+        for (const sector of node.dirty) node.forsaken.delete(sector);
+        // Done but for the sync that belongs to it.
+        if (fault instanceof Done && mode === 'durable') forsake(node);
+        await this.#end(fault);
         if (mode === 'durable') sync(node);
         return end - from;
       },
@@ -200,56 +225,59 @@ export class SimulatedDisk implements Disk {
       },
       datasync: async () => {
         check();
-        await this.#begin('datasync', path);
-        await this.#end();
+        try {
+          await this.#end(await this.#begin('datasync', path));
+        } catch (error) {
+          forsake(node);
+          throw error;
+        }
         sync(node);
       },
       close: async () => {
         check();
         open = false;
         this.#open--;
-        await this.#begin('close', path);
-        await this.#end();
+        await this.#end(await this.#begin('close', path));
       },
     };
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.#begin('rename', from);
+    const fault = await this.#begin('rename', from);
     this.#node(from);
     this.#rename({ tag: 'rename', path: from, to });
-    await this.#end();
+    await this.#end(fault);
   }
 
   async link(from: string, to: string): Promise<void> {
-    await this.#begin('link', from);
+    const fault = await this.#begin('link', from);
     if (this.#names.has(to)) throw systemError('EEXIST');
     this.#rename({ tag: 'make', path: to, node: this.#node(from) });
-    await this.#end();
+    await this.#end(fault);
   }
 
   async unlink(path: string): Promise<void> {
-    await this.#begin('unlink', path);
+    const fault = await this.#begin('unlink', path);
     if (this.#node(path) === 'folder') throw systemError('EISDIR');
     this.#rename({ tag: 'remove', path });
-    await this.#end();
+    await this.#end(fault);
   }
 
   async mkdir(path: string): Promise<void> {
-    await this.#begin('mkdir', path);
+    const fault = await this.#begin('mkdir', path);
     for (let at = path.indexOf('/', 1); ; at = path.indexOf('/', at + 1)) {
       const folder = at < 0 ? path : path.slice(0, at);
       if (!this.#names.has(folder)) this.#rename({ tag: 'make', path: folder, node: 'folder' });
       if (at < 0) break;
     }
-    await this.#end();
+    await this.#end(fault);
   }
 
   async rmdir(path: string): Promise<void> {
-    await this.#begin('rmdir', path);
+    const fault = await this.#begin('rmdir', path);
     if ((await this.#listing(path)).length > 0) throw systemError('ENOTEMPTY');
     this.#rename({ tag: 'remove', path });
-    await this.#end();
+    await this.#end(fault);
   }
 
   async #listing(path: string): Promise<string[]> {
@@ -273,15 +301,68 @@ export class SimulatedDisk implements Disk {
   }
 
   async syncFolder(path: string): Promise<void> {
-    await this.#begin('syncFolder', path);
-    this.#node(path);
-    await this.#end();
     const concerns = (pending: NameChange): boolean =>
       parent(pending.path) === path || (pending.tag === 'rename' && parent(pending.to) === path);
+    try {
+      const fault = await this.#begin('syncFolder', path);
+      this.#node(path);
+      await this.#end(fault);
+    } catch (error) {
+      // Shortages are met before the sync; any other failure is the sync's own.
+      if (!isShortage(error)) for (const pending of this.#pending) if (concerns(pending)) pending.forsaken = true;
+      throw error;
+    }
     const last = this.#pending.findLastIndex(concerns);
     // A journaling file system brings out its changes in order: what came before the last one of this folder, too.
-    for (const pending of this.#pending.splice(0, last + 1)) change(this.#durableNames, pending);
+    // A folder is written as it is now: a later change of a name brings out the earlier ones.
+    const out: NameChange[] = [];
+    const touched = new Set<string>();
+    for (const pending of this.#pending.slice(0, last + 1).reverse()) {
+      const names = pending.tag === 'rename' ? [pending.path, pending.to] : [pending.path];
+      if (pending.forsaken === true && !names.some((name) => touched.has(name))) continue;
+      for (const name of names) touched.add(name);
+      out.unshift(pending);
+    }
+    for (const pending of out) change(this.#durableNames, pending);
+    this.#pending = this.#pending.filter((pending) => !out.includes(pending));
   }
+}
+
+/** The operation is done, and told to have failed. */
+class Done {
+  readonly code: string;
+
+  constructor(code: string) {
+    this.code = code;
+  }
+}
+
+function copiedNode(node: Node, copy: (node: Inode) => Inode, copies: Map<Inode, Inode>): Node {
+  if (node === 'folder') return node;
+  let twin = copies.get(node);
+  if (twin === undefined) {
+    twin = copy(node);
+    copies.set(node, twin);
+  }
+  return twin;
+}
+
+/** Names of one file stay names of one file. */
+const copied = (names: Names, copy: (node: Inode) => Inode, copies = new Map<Inode, Inode>()): Names =>
+  new Map([...names].map(([path, node]) => [path, copiedNode(node, copy, copies)]));
+
+function copyOf(node: Inode): Inode {
+  const copy = new Inode();
+  copy.bytes = Buffer.from(node.bytes);
+  copy.synced = Buffer.from(node.synced);
+  for (const sector of node.dirty) copy.dirty.add(sector);
+  for (const sector of node.forsaken) copy.forsaken.add(sector);
+  return copy;
+}
+
+function forsake(node: Inode): void {
+  for (const sector of node.dirty) node.forsaken.add(sector);
+  node.dirty.clear();
 }
 
 function sync(node: Inode): void {
@@ -295,17 +376,22 @@ function sync(node: Inode): void {
   node.dirty.clear();
 }
 
-function afterCut(node: Inode, survives: () => boolean): Inode {
+function afterCut(node: Inode, sectorBytes: number, survives: () => boolean): Inode {
   const copy = new Inode();
   const bytes = node.synced.length < node.bytes.length && survives() ? node.bytes.length : node.synced.length;
   copy.bytes = Buffer.alloc(bytes);
   node.synced.copy(copy.bytes);
-  for (const sector of node.dirty) {
+  const uncertain = [...node.dirty, ...node.forsaken];
+  const fates = new Map<number, boolean>();
+  for (const sector of uncertain) {
     const at = sector * SECTOR_BYTES;
-    if (survives()) node.bytes.copy(copy.bytes, at, at, Math.min(at + SECTOR_BYTES, bytes));
+    const unit = Math.floor(at / sectorBytes);
+    const fate = fates.get(unit) ?? survives();
+    fates.set(unit, fate);
+    if (fate) node.bytes.copy(copy.bytes, at, at, Math.min(at + SECTOR_BYTES, bytes));
   }
   // Not the first block: a file's header is one sector, and sectors are atomic where disks keep their word.
-  const blocks = new Set([...node.dirty].map((sector) => Math.floor((sector * SECTOR_BYTES) / BLOCK_BYTES)));
+  const blocks = new Set(uncertain.map((sector) => Math.floor((sector * SECTOR_BYTES) / BLOCK_BYTES)));
   for (const block of blocks) {
     if (block === 0 || survives() || survives()) continue;
     for (let at = block * BLOCK_BYTES; at < Math.min((block + 1) * BLOCK_BYTES, bytes); at++)
