@@ -97,6 +97,7 @@ export class Journal {
   written: Segment | null = null;
   /** Of the last durable batch's end; null before the first. */
   position: Position | null = null;
+  /** In whole blocks. */
   bytesAppended = 0;
   readonly #supply: SegmentSupply;
   readonly #events: JournalEvents;
@@ -302,7 +303,7 @@ export class Journal {
   }
 
   #passed({ segment: { generation, salt }, at, used, entries }: Batch): void {
-    this.bytesAppended += used;
+    this.bytesAppended += alignBlock(used);
     const last = entries.at(-1);
     if (last !== undefined) this.position = { generation, salt, at: alignBlock(at + used), sequence: last.sequence };
   }

@@ -7,8 +7,8 @@
  *   └ stragglers keep too much: copied forward, then retired
  *
  * Bound: files of segments are at most twice the live bytes plus two segments (what is copied is at most what was
- * appended since, so each byte is written about twice at worst). Records of half a segment and more may not fit into
- * it: then what was copied once is not copied again before the journal has grown.
+ * appended since, so each byte is written about twice at worst). Where that cannot be, because records leave half of
+ * each segment empty, all is copied once, and again only after half as much has changed as is live.
  */
 import { assert } from '../base/assert.ts';
 import { SPOOL_LIMITS } from './limits.ts';
@@ -25,6 +25,8 @@ export interface RetirementHost {
   readonly spareBytes: number;
   readonly broken: boolean;
   readonly full: boolean;
+  /** Written by the journal since it was opened, in whole blocks. */
+  readonly bytesAppended: number;
   /** Bytes that copies can still have without another segment. */
   readonly roomBytes: number;
   readonly index: Rows;
@@ -43,8 +45,12 @@ export class Retirement {
   liveBytes = 0;
   readonly #host: RetirementHost;
   #copying: Promise<void> | null = null;
-  /** All of the journal was copied, and it was still so large. */
-  #futileBytes = 0;
+  /** Copying goes on until segments up to this generation are gone: once round. */
+  #roundEnd = 0;
+  /** `#changedBytes` when the round began. */
+  #changedBytesThen = Number.NEGATIVE_INFINITY;
+  #copiedBytes = 0;
+  #endedBytes = 0;
   #stopped = false;
 
   constructor(host: RetirementHost, chain: readonly Segment[]) {
@@ -70,7 +76,10 @@ export class Retirement {
 
   /** The message's newest durable record is there now. */
   settle(row: Row, place: Place): void {
-    this.#leave(row);
+    if (this.segmentOf(row) !== null) {
+      this.#copiedBytes += place.frameBytes;
+      this.#leave(row);
+    }
     this.#host.index.setPlace(row, place);
     this.restore(row);
   }
@@ -87,6 +96,7 @@ export class Retirement {
 
   /** The message is gone: final durably, or lost. */
   drop(row: Row): void {
+    this.#endedBytes += this.#host.index.place(row).frameBytes;
     this.#leave(row);
     this.#host.index.setPlace(row, NOWHERE);
   }
@@ -98,6 +108,15 @@ export class Retirement {
     segment.live--;
     segment.liveBytes -= frameBytes;
     this.liveBytes -= frameBytes;
+  }
+
+  get #roundIsOver(): boolean {
+    return this.#chain[0]!.generation > this.#roundEnd;
+  }
+
+  /** What came, and what ended: copies change nothing. */
+  get #changedBytes(): number {
+    return this.#host.bytesAppended - this.#copiedBytes + this.#endedBytes;
   }
 
   get diskBytes(): number {
@@ -143,24 +162,19 @@ export class Retirement {
   #overBound(): boolean {
     const { segmentBytes, full, roomBytes, broken } = this.#host;
     if (this.#stopped || broken || !this.#oldestIsSealed()) return false;
-    const bytes = this.diskBytes;
-    if (bytes <= 2 * (this.liveBytes + segmentBytes)) {
-      this.#futileBytes = 0;
-      return false;
-    }
-    if (bytes <= this.#futileBytes) return false;
+    if (this.diskBytes <= 2 * (this.liveBytes + segmentBytes)) return false;
+    if (this.#roundIsOver && 2 * (this.#changedBytes - this.#changedBytesThen) < this.liveBytes) return false;
     // On a full disk copying frees space only if it can finish in the room there is, and leaves some for marks.
     return !full || this.#chain[0]!.liveBytes * 2 < roomBytes;
   }
 
   async #copyWhileOverBound(): Promise<void> {
-    const last = this.#chain.at(-1)!.generation;
     while (this.#overBound()) {
-      const oldest = this.#chain[0]!;
-      if (oldest.generation > last) {
-        this.#futileBytes = this.diskBytes;
-        return;
+      if (this.#roundIsOver) {
+        this.#roundEnd = this.#chain.at(-1)!.generation;
+        this.#changedBytesThen = this.#changedBytes;
       }
+      const oldest = this.#chain[0]!;
       await this.#copyOut(oldest);
       this.sweep();
       if (this.#chain[0] === oldest) return; // something stays: the next batch brings us here again
