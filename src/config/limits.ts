@@ -18,6 +18,14 @@ const TABLE = {
   ],
   tlsHandshakeSeconds: [30, 'two round trips and a signature, on a bad line', 'the connection is destroyed'],
 
+  // Policy.
+  sourceMsMax: [
+    8000,
+    'a fact that somebody else is asked for: a resolver with its tries, a directory; a client waits for our reply',
+    'the fact is missing, and rules that ask for it do not hold',
+  ],
+  policyFileMs: [2000, 'the policy file is looked at this often', 'a change of it is in force so much later'],
+
   // Content.
   contentInlineBytes: [
     65_536,

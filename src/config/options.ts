@@ -142,6 +142,14 @@ export const OPTIONS = {
     why: 'one look-up with all its tries; four tries of five seconds',
   },
 
+  config: {
+    schema: path(),
+    default: '',
+    words: 'none',
+    unit: '',
+    why: 'the policy file (YAML): rules and what they ask; read again on SIGHUP and when it changes; none: the built-in rules serve alone',
+  },
+
   // The machine.
   spoolDir: {
     schema: path(),

@@ -1,5 +1,5 @@
 /** A YAML file as plain values, and the line of each place in it: whoever finds a fault says where it is. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 
 export type Place = readonly (string | number)[];
@@ -39,15 +39,10 @@ export function readYaml(file: string): YamlFile | { readonly faults: readonly s
 }
 
 function readBounded(file: string): string {
-  const descriptor = openSync(file, 'r');
-  try {
-    const entry = fstatSync(descriptor);
-    if (!entry.isFile()) throw new Error('not a file');
-    if (entry.size > FILE_BYTES_MAX) throw new Error(`more than ${FILE_BYTES_MAX} bytes`);
-    return readFileSync(descriptor, 'utf8');
-  } finally {
-    closeSync(descriptor);
-  }
+  const entry = statSync(file);
+  if (!entry.isFile()) throw new Error('not a file');
+  if (entry.size > FILE_BYTES_MAX) throw new Error(`more than ${FILE_BYTES_MAX} bytes`);
+  return readFileSync(file, 'utf8');
 }
 
 export function parseYaml(file: string, text: string): YamlFile | { readonly faults: readonly string[] } {

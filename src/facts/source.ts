@@ -1,6 +1,6 @@
 /**
- * Where facts come from: somebody is asked (DNS, a directory, a counter), and says what it knows, or why not. One file a
- * source in this room.
+ * Where facts come from: somebody is asked (DNS, a directory, a counter), and says what it knows, or why not. One file
+ * a source in this room.
  */
 import type { Side } from '../message/envelope.ts';
 import type { FactId, Facts, Stage } from '../policy/facts.ts';

@@ -17,6 +17,7 @@ import { sizeThreadPool } from '../config/thread_pool.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
 import { checkTlsMaterial } from '../net/tls.ts';
+import type { PolicyDocument } from '../policy/document.ts';
 import { PressureWord, pressureMemory } from '../relay/pressure_word.ts';
 import { QueueDesk } from '../relay/queue_desk.ts';
 import type { QueueSource } from '../relay/queue_requests.ts';
@@ -29,6 +30,7 @@ import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/met
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
 import { Gate } from './gate.ts';
 import { listenFault, StartFailure } from './listeners.ts';
+import { readPolicy, watchPolicy } from './policy_file.ts';
 import { PressureWatch } from './pressure_watch.ts';
 import type { SpoolLock } from './spool_lock.ts';
 import { lockSpool } from './spool_lock.ts';
@@ -71,9 +73,11 @@ const LOG_LIMITS = {
 export async function startPostern(config: Config, parts: PosternParts = {}): Promise<Postern> {
   sizeThreadPool(config.workers);
   const tls = readTls(config);
-  if ('faults' in tls) throw new StartFailure(tls.faults);
+  const policy = readPolicy(config.config);
+  const faults = [tls, policy].flatMap((read) => ('faults' in read ? read.faults : []));
+  if ('faults' in tls || 'faults' in policy) throw new StartFailure(faults);
   const lock = await lockSpool(await prepareSpool(config.spoolDir), config.spoolDir);
-  const postern = new Postern(config, parts, tls, lock);
+  const postern = new Postern(config, parts, { tls, policy: policy.document }, lock);
   try {
     await postern.start();
   } catch (error) {
@@ -82,6 +86,9 @@ export async function startPostern(config: Config, parts: PosternParts = {}): Pr
   }
   return postern;
 }
+
+/** What was read of other files than the environment names by itself. */
+type Files = { readonly tls: Tls; readonly policy: PolicyDocument };
 
 type Tls = { readonly material: TlsMaterial | null; readonly warnings: readonly string[] };
 
@@ -118,8 +125,9 @@ export class Postern {
   #closeOperator: () => Promise<void> = async () => {};
   #listening: Addresses = { outside: [], inside: [], admin: null };
   #stopped: Promise<void> | null = null;
+  #endWatch: () => void = () => {};
 
-  constructor(config: Config, parts: PosternParts, tls: Tls, lock: SpoolLock) {
+  constructor(config: Config, parts: PosternParts, { tls, policy }: Files, lock: SpoolLock) {
     const { hostname, workers } = config;
     const refusals = Object.entries(REPLIES).flatMap(([key, [code]]) => (code >= 400 ? [[key, code] as const] : []));
     const memory = createMetricsMemory(workers, Object.fromEntries(refusals));
@@ -150,6 +158,7 @@ export class Postern {
         onRestart: () => metrics.count('shard_restarts'),
       },
       tls.material,
+      policy,
     );
     const logger = this.#sink;
     this.#gate = new Gate({ config, dispatcher: this.#supervisor, pressure: word, metrics, logger });
@@ -175,6 +184,7 @@ export class Postern {
     this.#admin = await this.#openAdmin();
     await this.#openOperator();
     this.#listening = { outside, inside, admin: this.#admin?.address ?? null };
+    this.#endWatch = watchPolicy(this.#config.config, () => this.reloadPolicy());
     this.#status.state = 'serving';
     this.#sink.log('ready', { ...this.#listening, shards: this.#config.workers });
   }
@@ -205,6 +215,19 @@ export class Postern {
     return true;
   }
 
+  /** Reads the policy file again: the whole of it takes effect, or nothing. Open transactions go on as they are. */
+  reloadPolicy(): boolean {
+    const { config: file } = this.#config;
+    const policy = readPolicy(file);
+    if ('faults' in policy) {
+      this.#sink.log('policy-refused', { file, faults: policy.faults });
+      return false;
+    }
+    this.#supervisor.reloadPolicy(policy.document);
+    this.#sink.log('policy-loaded', { file, rules: policy.document.rules.length });
+    return true;
+  }
+
   /** A shard dies as by a defect, and comes back: for the demo and for tests. */
   crashShard(shard: number): void {
     this.#supervisor.crash(shard);
@@ -226,6 +249,7 @@ export class Postern {
   async #stop(msMax: number, why: string): Promise<void> {
     this.#status.state = 'stopping';
     this.#sink.log('stopping', { why, seconds: msMax / 1000 });
+    this.#endWatch();
     this.#gate.stop();
     await this.#closeOperator();
     await this.#supervisor.stop(msMax);

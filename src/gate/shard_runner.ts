@@ -18,7 +18,7 @@ import type { FromShard, ShardTask, ToShard } from './messages.ts';
 /** relay's `startShard`, but in tests. */
 export type StartShard = (context: ShardContext) => Promise<ShardDoors>;
 /** What is used of a shard here. */
-export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain' | 'status' | 'queue'>;
+export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'reloadPolicy' | 'drain' | 'status' | 'queue'>;
 
 const LOG_LIMITS = {
   batchBytes: LIMITS.logBatchBytes,
@@ -43,6 +43,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
     logger,
     node: task.node,
     tls: task.tls,
+    policy: task.policy,
     ticketSecret: task.ticketSecret,
     siteCounts: task.siteCounts,
     pressure: task.pressure,
@@ -99,6 +100,9 @@ function obeyUntilDrained(port: MessagePort, shard: ShardDoors, answers: Answers
         }
         case 'tls':
           shard.reloadTls(message.material);
+          return;
+        case 'policy':
+          shard.reloadPolicy(message.document);
           return;
         case 'drain':
           shard.drain(message.msMax).then(resolve, reject);

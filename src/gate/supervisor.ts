@@ -13,6 +13,7 @@ import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
+import type { PolicyDocument } from '../policy/document.ts';
 import { clearSiteCounts, siteCountsMemory } from '../relay/site_counts.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
@@ -53,15 +54,17 @@ export class Supervisor {
   readonly #tasks = new Map<number, Promise<void>>();
   readonly #waiting = new Map<number, NodeJS.Timeout>();
   #tls: TlsMaterial | null;
+  #policy: PolicyDocument;
   #phase: 'starting' | 'serving' | 'stopping' = 'starting';
   #startFailed: (error: Error) => void = () => {};
   #allReady: () => void = () => {};
   #turn = 0;
 
-  constructor(settings: SupervisorSettings, tls: TlsMaterial | null) {
+  constructor(settings: SupervisorSettings, tls: TlsMaterial | null, policy: PolicyDocument) {
     const { workers } = settings.config;
     this.#settings = settings;
     this.#tls = tls;
+    this.#policy = policy;
     this.#siteCounts = siteCountsMemory(workers);
     this.slots = Array.from({ length: workers }, (_, shard) => new ShardSlot(shard));
     this.#pool = new Piscina({
@@ -127,6 +130,12 @@ export class Supervisor {
     for (const slot of this.slots) slot.post({ tag: 'tls', material });
   }
 
+  /** In force in all shards from the next transaction of each session on, and in those that are run later. */
+  reloadPolicy(document: PolicyDocument): void {
+    this.#policy = document;
+    for (const slot of this.slots) slot.post({ tag: 'policy', document });
+  }
+
   crash(shard: number): void {
     this.slots[shard]?.post({ tag: 'crash' });
   }
@@ -168,6 +177,7 @@ export class Supervisor {
       node,
       config,
       tls: this.#tls,
+      policy: this.#policy,
       ticketSecret: this.#settings.ticketSecret,
       metrics: metricsMemory,
       siteCounts: this.#siteCounts,

@@ -8,7 +8,7 @@ export const BUILTIN: readonly RuleText[] = [
   {
     id: 'unknown-recipient',
     when: { side: 'outside', 'rcpt.known': false },
-    do: { reject: 'No such recipient here' },
+    do: { reject: { text: 'No such recipient here', status: '5.1.1' } },
   },
   {
     id: 'block-list',

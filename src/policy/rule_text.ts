@@ -4,7 +4,7 @@
  *   - id: listed
  *     stage: rcpt                                  optional: the earliest at which all its facts can be known
  *     when: { side: outside, dnsbl.score: { atLeast: 5 } }
- *     do: { reject: "Your address is listed" }     accept, defer, discard, hold, tarpit, tag, route
+ *     do: { reject: "Your address is listed" }     accept, defer, discard, hold, tarpit, tag
  *     dryRun: true                                 optional: only logged
  */
 import { z } from 'zod';
@@ -23,7 +23,10 @@ const done = z.literal(true, { error: 'write true' });
 const ACTION = z
   .strictObject({
     accept: done.optional().describe('No further rule is asked for this transaction.'),
-    reject: text.optional().describe('Refused for good, with these words.'),
+    reject: z
+      .union([text, z.strictObject({ text, status: z.enum(['5.7.1', '5.1.1']) })])
+      .optional()
+      .describe('Refused for good, with these words; 5.1.1 for a recipient that is not there.'),
     defer: text.optional().describe('Refused for now, with these words.'),
     discard: done.optional().describe('Answered 250, and gone; at headers and data.'),
     hold: done.optional().describe('Answered 250, and held in the queue for an operator; at headers and data.'),
@@ -54,14 +57,14 @@ function actionOf(action: Readonly<Record<string, unknown>>): Action {
   const [[tag, value]] = Object.entries(action) as [[string, unknown]];
   switch (tag) {
     case 'reject':
+      if (typeof value === 'string') return { tag, text: value, status: '5.7.1' };
+      return { tag, ...(value as { text: string; status: '5.7.1' | '5.1.1' }) };
     case 'defer':
       return { tag, text: value as string };
     case 'tarpit':
       return { tag, seconds: value as number };
     case 'tag':
       return { tag, ...(value as { header: string; value: string }) };
-    case 'route':
-      return { tag, to: value as string };
     default:
       return { tag: tag as 'accept' | 'discard' | 'hold' };
   }

@@ -2,7 +2,7 @@
  * Rules: conditions over facts and what is done where they hold, in order, and the verdict that they give at a stage.
  * Pure: rules and facts in, verdict out.
  *
- *   rules of a stage in order ─► tarpit, tag, route add up ─► the first of accept, defer, reject, discard, hold ends it
+ *   rules of a stage in order ─► tarpit, tag add up ─► the first of accept, defer, reject, discard, hold ends it
  */
 import type { Condition, Lists } from './condition.ts';
 import { factsOf, holds } from './condition.ts';
@@ -12,14 +12,15 @@ import { stageNumber, stageOf } from './facts.ts';
 export type Action =
   /** For the rest of the transaction no rule is asked any more. */
   | { readonly tag: 'accept' }
-  | { readonly tag: 'reject' | 'defer'; readonly text: string }
+  | { readonly tag: 'defer'; readonly text: string }
+  /** `status`: 5.1.1 counts as a guess at an address. */
+  | { readonly tag: 'reject'; readonly text: string; readonly status: '5.7.1' | '5.1.1' }
   /** 250, and the message is gone. At `headers` and `data` only. */
   | { readonly tag: 'discard' }
   /** 250, and it waits in the queue until an operator releases it. At `headers` and `data` only. */
   | { readonly tag: 'hold' }
   | { readonly tag: 'tarpit'; readonly seconds: number }
-  | { readonly tag: 'tag'; readonly header: string; readonly value: string }
-  | { readonly tag: 'route'; readonly to: string };
+  | { readonly tag: 'tag'; readonly header: string; readonly value: string };
 
 export type Rule = {
   /** In the reply, the log and the metrics. */
@@ -36,20 +37,20 @@ export type Trial = { readonly rule: string; readonly matched: boolean; readonly
 export type Final = {
   readonly tag: 'accept' | 'reject' | 'defer' | 'discard' | 'hold';
   readonly rule: string;
-  /** What the client is told; '' for the usual words. */
+  /** What the client is told. */
   readonly text: string;
+  readonly status: '5.7.1' | '5.1.1';
 };
 
 export type Verdict = {
   readonly final: Final | null;
   readonly tarpitSeconds: number;
   readonly tags: readonly { readonly header: string; readonly value: string }[];
-  readonly route: string | null;
   /** Every rule that was asked, in order. */
   readonly trials: readonly Trial[];
 };
 
-const NOTHING: Verdict = { final: null, tarpitSeconds: 0, tags: [], route: null, trials: [] };
+const NOTHING: Verdict = { final: null, tarpitSeconds: 0, tags: [], trials: [] };
 
 /** The earliest stage at which all facts of a condition can be known. */
 export function earliestStage(when: Condition): Stage {
@@ -94,12 +95,11 @@ function applied(verdict: Verdict, rule: string, action: Action): Verdict {
       return { ...verdict, tarpitSeconds: verdict.tarpitSeconds + action.seconds };
     case 'tag':
       return { ...verdict, tags: [...verdict.tags, { header: action.header, value: action.value }] };
-    case 'route':
-      return { ...verdict, route: action.to };
     case 'reject':
+      return { ...verdict, final: { rule, ...action } };
     case 'defer':
-      return { ...verdict, final: { tag: action.tag, rule, text: action.text } };
+      return { ...verdict, final: { rule, ...action, status: '5.7.1' } };
     default:
-      return { ...verdict, final: { tag: action.tag, rule, text: '' } };
+      return { ...verdict, final: { tag: action.tag, rule, text: '', status: '5.7.1' } };
   }
 }

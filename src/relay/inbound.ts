@@ -7,10 +7,10 @@ import type { Envelope, Side } from '../message/envelope.ts';
 import type { Via } from '../message/received.ts';
 import { receivedField } from '../message/received.ts';
 import { judgeContent } from '../policy/content.ts';
-import type { ReplyKey } from '../smtp/replies.ts';
+import type { Refusal } from '../smtp/replies.ts';
 import type { Transaction } from '../smtp/session.ts';
-import { SpoolFailure } from '../spool/spool.ts';
 import type { Arrival } from './arrival.ts';
+import type { Inspection, Passage } from './inspection.ts';
 import type { Relay } from './relay.ts';
 
 /** How the message came, for its Received field and its log line. */
@@ -20,9 +20,7 @@ export type Origin = {
   readonly via: Via;
 };
 
-export type Acceptance =
-  | { readonly tag: 'accepted'; readonly id: string }
-  | { readonly tag: 'refused'; readonly reply: ReplyKey };
+export type Acceptance = { readonly id: string } | Refusal;
 
 /** Resolves when the message is on disk, or refused and gone. Never rejects for what the client or the disk did. */
 export async function acceptMessage(
@@ -30,27 +28,41 @@ export async function acceptMessage(
   origin: Origin,
   transaction: Transaction,
   arrival: Arrival,
+  inspection: Inspection,
 ): Promise<Acceptance> {
   const startMs = monotonicMs();
   const refusal = judgeContent(arrival.toJudge, relay.contentRules);
-  if (refusal !== null) {
+  const found = { bytes: arrival.facts.bytes, recipients: transaction.recipients.length };
+  const passage = refusal === null ? await inspection.content(found) : { key: refusal };
+  if ('key' in passage) {
     arrival.discard();
-    return { tag: 'refused', reply: refusal };
+    return passage;
   }
-  const envelope = sealEnvelope(relay, origin, transaction, arrival);
+  const envelope = sealEnvelope(relay, origin, transaction, arrival, passage);
+  if (passage.discard) {
+    arrival.discard();
+    relay.logger.log('discarded', { id: envelope.id, session: origin.session, from: envelope.sender });
+    return { id: envelope.id };
+  }
   try {
-    const stored = await arrival.draft.commit(envelope); // 250 means on disk: nothing above this line promises anything
-    relay.outbound.enqueue(stored);
+    // 250 means on disk: nothing above this line promises anything.
+    const stored = await arrival.draft.commit(envelope, passage.hold ? 'held' : 'due');
+    if (passage.hold) relay.spool.rest(stored);
+    else relay.outbound.enqueue(stored);
   } catch (error) {
-    if (!(error instanceof SpoolFailure)) throw error;
-    if (error.reason === 'broken') relay.broken(error.message);
-    return { tag: 'refused', reply: error.reason === 'full' ? 'spoolFull' : 'shardBroken' };
+    return { key: relay.spoolFailed(error) === 'full' ? 'spoolFull' : 'shardBroken' };
   }
   relay.logAccepted(origin, envelope, monotonicMs() - startMs);
-  return { tag: 'accepted', id: envelope.id };
+  return { id: envelope.id };
 }
 
-function sealEnvelope(relay: Relay, origin: Origin, transaction: Transaction, arrival: Arrival): Envelope {
+function sealEnvelope(
+  relay: Relay,
+  origin: Origin,
+  transaction: Transaction,
+  arrival: Arrival,
+  passage: Passage,
+): Envelope {
   const id = relay.nextId();
   const acceptedMs = wallMs();
   const recipients = relay.completed(transaction.recipients);
@@ -72,6 +84,8 @@ function sealEnvelope(relay: Relay, origin: Origin, transaction: Transaction, ar
     ...(transaction.envid === undefined ? {} : { envid: transaction.envid }),
     recipients,
     content: arrival.facts,
-    edits: [{ at: 0, drop: 0, insert: received }],
+    edits: [{ at: 0, drop: 0, insert: received + passage.tags.map(fieldOf).join('') }],
   };
 }
+
+const fieldOf = ({ header, value }: Passage['tags'][number]): string => `${header}: ${value}\r\n`;

@@ -20,6 +20,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
 import type { Origin } from './inbound.ts';
 import type { Outbound, Peer } from './outbound.ts';
+import type { Policy } from './policy.ts';
 import type { PressureWord } from './pressure_word.ts';
 import type { Caller, InboundSession } from './session.ts';
 
@@ -34,6 +35,7 @@ const ENDED = {
 export type RelayTools = {
   readonly config: Config;
   readonly spool: Spool;
+  readonly policy: Policy;
   readonly scanner: Scanner;
   readonly deadlines: Deadlines;
   readonly pressure: Pick<PressureWord, 'deferral'>;
@@ -58,6 +60,8 @@ export class Relay {
   /** Set once, right after construction: the two halves know each other. */
   outbound!: Outbound;
   settings: Readonly<Record<Side, Settings>>;
+  /** Replaced as a whole when the file is read again. */
+  policy: Policy;
   #contexts: Readonly<Record<Side, SecureContext>> | null = null;
   readonly #tools: RelayTools;
   #draining = false;
@@ -68,6 +72,7 @@ export class Relay {
     this.#tools = tools;
     this.config = tools.config;
     this.spool = tools.spool;
+    this.policy = tools.policy;
     this.scanner = tools.scanner;
     this.deadlines = tools.deadlines;
     this.metrics = tools.metrics;
@@ -170,15 +175,17 @@ export class Relay {
   }
 
   /** A refusal by policy, limit or grammar; `key` is stable. */
-  refused(session: string, caller: Caller, key: ReplyKey): void {
+  refused(session: string, caller: Caller, key: ReplyKey, detail = ''): void {
     this.metrics.refused(key);
-    if (key === 'relayDenied' || key === 'unknownRecipient') this.metrics.count('recipients_refused');
+    if (key === 'relayDenied' || key === 'unknownRecipient' || key === 'policyUnknown')
+      this.metrics.count('recipients_refused');
     this.logger.log('refused', {
       session,
       side: caller.side,
       client: caller.address,
       code: REPLIES[key][0],
       reason: key,
+      ...(detail === '' ? {} : { detail }),
     });
   }
 

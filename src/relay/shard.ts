@@ -12,6 +12,7 @@ import { listeningAddresses, normaliseAddress } from '../net/addresses.ts';
 import { Deadlines } from '../net/connection.ts';
 import { createDns } from '../net/dns.ts';
 import { serverContext } from '../net/tls.ts';
+import type { PolicyDocument } from '../policy/document.ts';
 import { chooseScanner } from '../scanner/index.ts';
 import { openSpool } from '../spool/index.ts';
 import type { SpoolStats } from '../spool/spool.ts';
@@ -20,6 +21,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { Operator } from './operator.ts';
 import type { QueueNumbers } from './outbound.ts';
 import { Outbound } from './outbound.ts';
+import { Policy } from './policy.ts';
 import { PressureWord } from './pressure_word.ts';
 import type { QueueSource } from './queue_requests.ts';
 import { Relay } from './relay.ts';
@@ -34,6 +36,7 @@ export type ShardContext = {
   readonly config: Config;
   readonly node: string;
   readonly tls: TlsMaterial | null;
+  readonly policy: PolicyDocument;
   /** The same for all shards of the process, at least 32 random bytes. */
   readonly ticketSecret: Uint8Array;
   readonly metrics: Metrics;
@@ -81,6 +84,11 @@ export class Shard {
     this.#relay.useTls(contexts(material, this.#context.ticketSecret));
   }
 
+  /** In force from the next transaction of each session on. */
+  reloadPolicy(document: PolicyDocument): void {
+    this.#relay.policy = policyOf(document);
+  }
+
   status(): ShardStatus {
     const { sessions, spool, outbound } = this.#relay;
     return { sessions: sessions.size, messages: spool.index.messages, ...outbound.numbers, spool: spool.stats };
@@ -118,6 +126,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   const relay = new Relay({
     config,
     spool,
+    policy: policyOf(context.policy),
     scanner,
     deadlines: new Deadlines(),
     pressure: new PressureWord(context.pressure),
@@ -133,6 +142,9 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   relay.outbound.start();
   return new Shard(relay, context);
 }
+
+const policyOf = (document: PolicyDocument): Policy =>
+  new Policy(document, [], { has: () => false }, LIMITS.sourceMsMax);
 
 const contexts = (material: TlsMaterial, ticketSecret: Uint8Array) => ({
   outside: serverContext(material, 'outside', ticketSecret),

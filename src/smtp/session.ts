@@ -17,7 +17,7 @@ import { AssertionFailure, assert, unreachable } from '../base/assert.ts';
 import type { Recipient, Side } from '../message/envelope.ts';
 import type { Command, MailCommand, RcptCommand } from './command.ts';
 import { ehloReply } from './ehlo.ts';
-import type { ReplyKey } from './replies.ts';
+import type { Refusal, ReplyKey } from './replies.ts';
 import { REPLIES, replyLine } from './replies.ts';
 
 /** Never changed: the EHLO replies of a Settings are printed once. */
@@ -235,13 +235,13 @@ function idle(session: Session, settings: Settings, reply: string): Answer {
 
 /** What a pipelining client gets for the rest of its group when MAIL, or each RCPT, has been refused. */
 const FOLLOWING: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['mailFirst', 'noRecipients', 'recipientFirst']);
-const ABOUT_RECIPIENTS: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['relayDenied', 'unknownRecipient']);
+const ABOUT_RECIPIENTS: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['relayDenied', 'unknownRecipient', 'policyUnknown']);
 
 /**
  * Somebody said no: `refusal`, the parser, or policy. Counts it; a spent budget ends the session with 421. A refused
  * BDAT ends the transaction, whether its line could be parsed or not: say so by `bdat`.
  */
-export function refuse(session: Session, key: ReplyKey, settings: Settings, bdat = false): Answer {
+export function refuse(session: Session, { key, detail }: Refusal, settings: Settings, bdat = false): Answer {
   if (bdat && session.state.tag !== 'new') session.state = READY;
   const [code] = REPLIES[key];
   if (code === 421) return { reply: replyLine(key, settings.hostname), action: 'close' };
@@ -253,8 +253,9 @@ export function refuse(session: Session, key: ReplyKey, settings: Settings, bdat
     session.badCommands > settings.badCommandsMax ||
     session.unknownRecipients > settings.unknownRecipientsMax ||
     session.putOffs > settings.recipientsMax;
-  if (!spent) return say(key);
-  return { reply: replyLine(key) + replyLine('tooManyErrors', settings.hostname), action: 'close' };
+  const reply = replyLine(key, detail);
+  if (!spent) return { reply, action: 'none' };
+  return { reply: reply + replyLine('tooManyErrors', settings.hostname), action: 'close' };
 }
 
 /** A BDAT chunk that was not the last has been read. */
@@ -264,14 +265,14 @@ export const bdatChunkDone = (bytes: number): Answer => ({
 });
 
 /** The content is over, well or not: so is the transaction, whatever the outcome (RFC 5321 §4.1.1.4). */
-export function endOfMessage(session: Session, key: ReplyKey, settings: Settings, id?: string): Answer {
+export function endOfMessage(session: Session, outcome: { id: string } | Refusal, settings: Settings): Answer {
   assert(session.state.tag === 'content' || session.state.tag === 'chunks', 'a message ends that has begun');
   session.state = READY;
-  if (key !== 'queued') return refuse(session, key, settings);
+  if ('key' in outcome) return refuse(session, outcome, settings);
   session.afterRefusal = false;
   session.idleCommands = 0;
   session.putOffs = 0;
-  return { reply: replyLine('queued', id), action: 'none' };
+  return { reply: replyLine('queued', outcome.id), action: 'none' };
 }
 
 /** RFC 3207 §4.2: nothing that the client said in clear survives; the budgets do. */

@@ -69,6 +69,7 @@ const BAD: Readonly<Record<OptionKey, readonly string[]>> = {
   postmaster: ['postmaster', '@example.org', 'a b@example.org', 'a@', 'a@b@-c'],
   dnsServers: ['dns.example', '192.0.2.1:0', '192.0.2.1:53:53'],
   dnsSecondsMax: ['0', '301'],
+  config: ['a\0b'],
   spoolDir: ['a\0b'],
   workers: ['0', '257', 'all', '1e1'],
   connectionsMax: ['0', '1000001'],

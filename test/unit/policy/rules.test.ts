@@ -29,7 +29,7 @@ test('the first final action of a stage ends it, what comes before adds up', () 
     { id: 'never', when: {}, do: { tarpit: 9 } },
   );
   const verdict = rules.judge('connect', { side: 'outside' }, NO_LISTS);
-  assert.deepEqual(verdict.final, { tag: 'reject', rule: 'go', text: 'Go away' });
+  assert.deepEqual(verdict.final, { tag: 'reject', rule: 'go', text: 'Go away', status: '5.7.1' });
   assert.equal(verdict.tarpitSeconds, 5);
   assert.deepEqual(
     verdict.trials.map(({ rule, matched }) => [rule, matched]),

@@ -52,11 +52,12 @@ const parsed = (line: string): Command => {
 
 /** What a driver does with a line: the code of the reply, or that of the refusal. The end of content is `.` */
 function say(session: smtp.Session, line: string, settings = ROOMY): smtp.Answer {
-  if (line === '.') return smtp.endOfMessage(session, 'queued', settings, 'id');
+  if (line === '.') return smtp.endOfMessage(session, { id: 'id' }, settings);
   const command = parseCommand(line);
-  if (command.verb === 'mistake') return smtp.refuse(session, command.reply, settings, command.bdatBytes !== undefined);
+  if (command.verb === 'mistake')
+    return smtp.refuse(session, { key: command.reply }, settings, command.bdatBytes !== undefined);
   const key = smtp.refusal(session, command, settings);
-  if (key !== null) return smtp.refuse(session, key, settings, command.verb === 'BDAT');
+  if (key !== null) return smtp.refuse(session, { key }, settings, command.verb === 'BDAT');
   return smtp.perform(session, command, settings);
 }
 
@@ -248,7 +249,7 @@ describe('a transaction', () => {
     for (const content of [['DATA'], ['BDAT 10', 'BDAT 0 LAST']]) {
       test(`is over when its content ends with ${key} after ${content[0]}`, () => {
         const session = after([...HOW.open!, ...content]);
-        const answer = smtp.endOfMessage(session, key, ROOMY, 'id');
+        const answer = smtp.endOfMessage(session, key === 'queued' ? { id: 'id' } : { key }, ROOMY);
         assert.ok(answer.reply.startsWith(String(REPLIES[key][0])));
         assert.equal(smtp.transactionOf(session), null);
         for (const line of ['RCPT TO:<c@d>', 'DATA', 'BDAT 1 LAST']) {
@@ -372,9 +373,9 @@ describe('budgets', () => {
   test('refused recipients', () => {
     const session = after(HOW.sender!);
     for (const key of ['unknownRecipient', 'relayDenied'] as const) {
-      assert.equal(smtp.refuse(session, key, SETTINGS).action, 'none');
+      assert.equal(smtp.refuse(session, { key }, SETTINGS).action, 'none');
     }
-    assert.equal(smtp.refuse(session, 'unknownRecipient', SETTINGS).action, 'close');
+    assert.equal(smtp.refuse(session, { key: 'unknownRecipient' }, SETTINGS).action, 'close');
   });
 
   for (const line of ['NOOP', 'RSET', 'HELP', 'VRFY a', 'EHLO c', 'HELO c']) {
@@ -388,7 +389,7 @@ describe('budgets', () => {
     assert.equal(session.idleCommands, 0);
     assert.equal(until421(session, 'NOOP', settings), 5);
     const other = after(['EHLO c', 'NOOP', 'NOOP', 'MAIL FROM:<>', 'RCPT TO:<c@d>', 'DATA'], settings);
-    smtp.endOfMessage(other, 'tooManyHops', settings);
+    smtp.endOfMessage(other, { key: 'tooManyHops' }, settings);
     assert.equal(until421(other, 'NOOP', settings), 2);
   });
 
@@ -431,7 +432,7 @@ describe('budgets', () => {
   });
 
   test('a 421 of policy closes at once', () => {
-    assert.equal(smtp.refuse(after(HOW.ready!), 'shuttingDown', SETTINGS).action, 'close');
+    assert.equal(smtp.refuse(after(HOW.ready!), { key: 'shuttingDown' }, SETTINGS).action, 'close');
   });
 });
 
