@@ -16,6 +16,12 @@ const TABLE = {
     'deadlines are of whole seconds; one timer for all connections of a shard',
     'deadlines are late by so much',
   ],
+  proxyHeaderBytesMax: [
+    536,
+    'a PROXY header of version 2 fits the smallest TCP segment, as its specification asks of senders; version 1 has 107',
+    '421 4.3.5, and the connection is closed',
+  ],
+  proxyHeaderSeconds: [10, 'balancers send it with the first segment', '421 4.3.5, and the connection is closed'],
   tlsHandshakeSeconds: [30, 'two round trips and a signature, on a bad line', 'the connection is destroyed'],
 
   // Policy.

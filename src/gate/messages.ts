@@ -36,7 +36,9 @@ export type ToShard =
   | {
       readonly tag: 'socket';
       readonly socket: Socket;
+      readonly door: Side;
       readonly side: Side;
+      readonly balanced: boolean;
       readonly local: string;
       readonly clientKey: string;
     }

@@ -94,8 +94,8 @@ function obeyUntilDrained(port: MessagePort, shard: ShardDoors, answers: Answers
     port.on('message', (message: ToShard) => {
       switch (message.tag) {
         case 'socket': {
-          const { socket, side, local, clientKey } = message;
-          shard.accept(socket, { side, local }, clientKey);
+          const { socket, door, side, balanced, local, clientKey } = message;
+          shard.accept(socket, { door, side, balanced, local }, clientKey);
           return;
         }
         case 'tls':

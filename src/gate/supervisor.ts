@@ -41,7 +41,9 @@ type TransferList = NonNullable<Parameters<Piscina['run']>[1]>['transferList'] &
 
 export type Visitor = {
   readonly socket: Socket;
+  readonly door: Side;
   readonly side: Side;
+  readonly balanced: boolean;
   readonly local: string;
   readonly clientKey: string;
 };

@@ -70,6 +70,13 @@ export class Connection {
     return new Connection(socket, deadlines, handler);
   }
 
+  /** From now on another owner hears of it. */
+  passTo(handler: ConnectionHandler): this {
+    assert(this.#phase === 'open', 'an open connection is passed on');
+    this.#handler = handler;
+    return this;
+  }
+
   get secure(): tls.TLSSocket | null {
     return this.#socket instanceof tls.TLSSocket && this.#phase !== 'handshaking' ? this.#socket : null;
   }

@@ -2,14 +2,16 @@
  * From the last byte of a message to our 250, one call a step. What comes before (bytes to content) is arrival.ts,
  * what comes after (journal to their 250) is outbound.ts; who reads these three knows the way of a message.
  */
+import type { TLSSocket } from 'node:tls';
 import { monotonicMs, wallMs } from '../base/clock.ts';
 import type { Envelope, Side } from '../message/envelope.ts';
 import type { Via } from '../message/received.ts';
 import { receivedField } from '../message/received.ts';
 import { judgeContent } from '../policy/content.ts';
 import type { Refusal } from '../smtp/replies.ts';
-import type { Transaction } from '../smtp/session.ts';
+import type { Hello, Transaction } from '../smtp/session.ts';
 import type { Arrival } from './arrival.ts';
+import type { Caller } from './front_door.ts';
 import type { Inspection, Passage } from './inspection.ts';
 import type { Relay } from './relay.ts';
 
@@ -19,6 +21,17 @@ export type Origin = {
   readonly side: Side;
   readonly via: Via;
 };
+
+/** `secure`: of the connection that the message came over, with its client or with who speaks for it. */
+export function viaOf({ address, name }: Caller, hello: Hello | null, secure: TLSSocket | null): Via {
+  return {
+    address,
+    helo: hello?.client ?? '',
+    ...(name === null ? {} : { reverse: name }),
+    extended: hello?.verb === 'EHLO',
+    tls: secure === null ? null : { protocol: secure.getProtocol() ?? '', cipher: secure.getCipher()?.name ?? '' },
+  };
+}
 
 export type Acceptance = { readonly id: string } | Refusal;
 

@@ -3,6 +3,7 @@
  * that concern all of them (draining, a broken journal, the log lines that join by id).
  */
 import type { SecureContext } from 'node:tls';
+import { monotonicMs } from '../base/clock.ts';
 import type { NextId } from '../base/ids.ts';
 import type { Config } from '../config/options.ts';
 import type { Envelope, Recipient, Side } from '../message/envelope.ts';
@@ -18,11 +19,12 @@ import type { Change, Row, Spool, Stored } from '../spool/spool.ts';
 import { SpoolFailure } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
+import type { Caller } from './front_door.ts';
+import { FrontDoor, loggedCaller } from './front_door.ts';
 import type { Origin } from './inbound.ts';
 import type { Outbound, Peer } from './outbound.ts';
 import type { Policy } from './policy.ts';
 import type { PressureWord } from './pressure_word.ts';
-import type { Caller, InboundSession } from './session.ts';
 
 const ENDED = {
   'peer-closed': 'sessions_ended_peer_closed',
@@ -31,6 +33,13 @@ const ENDED = {
   finished: 'sessions_ended_finished',
   destroyed: 'sessions_ended_destroyed',
 } as const satisfies Record<CloseReason, CounterId>;
+
+/** A session, or what becomes one. */
+export interface Visit {
+  /** Ends it at the next moment that costs the client nothing. */
+  drain(): void;
+  destroy(): void;
+}
 
 export type RelayTools = {
   readonly config: Config;
@@ -56,7 +65,8 @@ export class Relay {
   readonly nextId: NextId;
   readonly local: LocalDomains;
   readonly contentRules: ContentRules;
-  readonly sessions = new Set<InboundSession>();
+  readonly frontDoor: FrontDoor;
+  readonly sessions = new Set<Visit>();
   /** Set once, right after construction: the two halves know each other. */
   outbound!: Outbound;
   settings: Readonly<Record<Side, Settings>>;
@@ -80,6 +90,7 @@ export class Relay {
     this.nextId = tools.nextId;
     this.local = { domains: new Set(this.config.domains), subdomains: this.config.subdomains };
     this.contentRules = this.config;
+    this.frontDoor = new FrontDoor(this.config);
     this.settings = { outside: this.#settingsOf('outside', false), inside: this.#settingsOf('inside', false) };
   }
 
@@ -124,10 +135,11 @@ export class Relay {
     });
   }
 
-  sessionClosed(session: InboundSession, clientKey: string, reason: CloseReason): void {
+  sessionClosed(visit: Visit, caller: Pick<Caller, 'clientKey' | 'countedKey'>, reason: CloseReason): void {
     this.metrics.count(ENDED[reason]);
-    this.sessions.delete(session);
-    this.#tools.onSessionClosed(clientKey);
+    this.sessions.delete(visit);
+    this.frontDoor.left(caller, monotonicMs());
+    this.#tools.onSessionClosed(caller.clientKey);
     if (this.sessions.size === 0) this.#noSession?.();
   }
 
@@ -181,8 +193,7 @@ export class Relay {
       this.metrics.count('recipients_refused');
     this.logger.log('refused', {
       session,
-      side: caller.side,
-      client: caller.address,
+      ...loggedCaller(caller),
       code: REPLIES[key][0],
       reason: key,
       ...(detail === '' ? {} : { detail }),

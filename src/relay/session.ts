@@ -11,8 +11,8 @@
  *
  * Replies to pipelined commands leave in one write (RFC 2920 §3.2).
  */
+import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
-import type { Side } from '../message/envelope.ts';
 import type { CloseReason, ConnectionHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
 import { type Command, parseCommand } from '../smtp/command.ts';
@@ -20,7 +20,8 @@ import type { ReplyKey } from '../smtp/replies.ts';
 import { replyLine } from '../smtp/replies.ts';
 import * as smtp from '../smtp/session.ts';
 import { Arrival } from './arrival.ts';
-import { type Acceptance, acceptMessage } from './inbound.ts';
+import type { Caller } from './front_door.ts';
+import { type Acceptance, acceptMessage, viaOf } from './inbound.ts';
 import { Input } from './input.ts';
 import { type Decision, Inspection } from './inspection.ts';
 import type { Relay } from './relay.ts';
@@ -28,17 +29,15 @@ import { SessionAccount } from './session_account.ts';
 
 type Mode = 'greeting' | 'command' | 'line' | 'content' | 'skip' | 'handshake' | 'over';
 
-export type Caller = { readonly address: string; readonly side: Side; readonly clientKey: string };
-
 export class InboundSession implements ConnectionHandler {
   readonly id: string;
   readonly #relay: Relay;
-  readonly #caller: Caller;
+  #caller: Caller;
   readonly #connection: Connection;
-  readonly #settings: smtp.Settings;
+  #settings: smtp.Settings;
   readonly #account = new SessionAccount();
-  readonly #inspection: Inspection;
-  readonly #session = smtp.newSession();
+  #inspection: Inspection;
+  readonly #session: smtp.Session;
   #mode: Mode = 'greeting';
   readonly #input = new Input();
   /** Something must happen before the next byte is looked at: a commit, a drain. */
@@ -52,13 +51,14 @@ export class InboundSession implements ConnectionHandler {
   /** The reply to a refused chunk, which waits for its end. */
   #afterSkip = '';
 
-  constructor(relay: Relay, socket: ConstructorParameters<typeof Connection>[0], caller: Caller) {
+  constructor(relay: Relay, wire: ConstructorParameters<typeof Connection>[0] | Connection, caller: Caller) {
     this.id = relay.nextId();
     this.#relay = relay;
     this.#caller = caller;
     this.#settings = relay.settings[caller.side];
     this.#inspection = new Inspection(relay, this.id, caller);
-    this.#connection = new Connection(socket, relay.deadlines, this);
+    this.#session = smtp.newSession(relay.frontDoor.mayAnnounce(caller));
+    this.#connection = wire instanceof Connection ? wire.passTo(this) : new Connection(wire, relay.deadlines, this);
     this.#greet();
   }
 
@@ -104,7 +104,7 @@ export class InboundSession implements ConnectionHandler {
     this.#mode = 'over';
     this.#dropArrival();
     if (reason === 'tls-failed') this.#relay.metrics.count('tls_inbound_failed');
-    this.#relay.sessionClosed(this, this.#caller.clientKey, reason);
+    this.#relay.sessionClosed(this, this.#caller, reason);
     const hello = smtp.helloOf(this.#session);
     this.#account.log(this.#relay, this.id, this.#caller, hello, this.#connection, { reason, detail });
   }
@@ -257,6 +257,8 @@ export class InboundSession implements ConnectionHandler {
         return;
       case 'start-tls':
         return this.#startTls();
+      case 'announce':
+        return this.#announced(command);
       case 'close':
         this.#over('');
     }
@@ -325,7 +327,8 @@ export class InboundSession implements ConnectionHandler {
     this.#connection.requireRate(0);
     this.#connection.setDeadline(0);
     if (this.#out !== '') this.#flush();
-    const origin = { session: this.id, side: this.#caller.side, via: this.#via() };
+    const via = viaOf(this.#caller, smtp.helloOf(this.#session), this.#connection.secure);
+    const origin = { session: this.id, side: this.#caller.side, via };
     acceptMessage(this.#relay, origin, transaction, arrival, this.#inspection).then((acceptance) =>
       this.#messageDone(acceptance),
     );
@@ -346,15 +349,15 @@ export class InboundSession implements ConnectionHandler {
     if (this.#relay.draining) this.drain();
   }
 
-  #via() {
-    const secure = this.#connection.secure;
-    const hello = smtp.helloOf(this.#session);
-    return {
-      address: this.#caller.address,
-      helo: hello?.client ?? '',
-      extended: hello?.verb === 'EHLO',
-      tls: secure === null ? null : { protocol: secure.getProtocol() ?? '', cipher: secure.getCipher()?.name ?? '' },
-    };
+  /** The peer speaks for another client, and the session begins anew for that one. */
+  #announced(command: Command | null): void {
+    if (command?.verb !== 'XCLIENT' || command.said === null) return;
+    const caller = this.#relay.frontDoor.byXclient(this.#caller, command.said, monotonicMs());
+    if (typeof caller === 'string') return this.#end(caller);
+    this.#caller = caller;
+    this.#settings = this.#relay.settings[caller.side];
+    this.#inspection = new Inspection(this.#relay, this.id, caller); // what was known was about somebody else
+    this.#out += smtp.banner(this.#settings);
   }
 
   #startTls(): void {

@@ -3,8 +3,9 @@ import { monotonicMs } from '../base/clock.ts';
 import type { CloseReason, Connection } from '../net/connection.ts';
 import type { ReplyKey } from '../smtp/replies.ts';
 import type { Hello } from '../smtp/session.ts';
+import type { Caller } from './front_door.ts';
+import { loggedCaller } from './front_door.ts';
 import type { Relay } from './relay.ts';
-import type { Caller } from './session.ts';
 
 export class SessionAccount {
   readonly startedMs = monotonicMs();
@@ -31,8 +32,7 @@ export class SessionAccount {
     const { reason, detail } = close;
     relay.logger.log('session', {
       session,
-      side: caller.side,
-      client: caller.address,
+      ...loggedCaller(caller),
       helo: hello?.client ?? '',
       tls: connection.secure !== null,
       messages: this.messages,

@@ -18,6 +18,7 @@ import { openSpool } from '../spool/index.ts';
 import type { SpoolStats } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { BalancedConnection } from './balanced.ts';
 import { Operator } from './operator.ts';
 import type { QueueNumbers } from './outbound.ts';
 import { Outbound } from './outbound.ts';
@@ -29,7 +30,14 @@ import { Router } from './router.ts';
 import { InboundSession } from './session.ts';
 import { SiteCounts } from './site_counts.ts';
 
-export type Door = { readonly side: Side; readonly local: string };
+export type Door = {
+  /** The side of the listener, and that of the client. */
+  readonly door: Side;
+  readonly side: Side;
+  /** The other end is a balancer: it says whom it speaks for before all else. */
+  readonly balanced: boolean;
+  readonly local: string;
+};
 
 export type ShardContext = {
   readonly shard: number;
@@ -69,15 +77,19 @@ export class Shard {
     return this.#operator;
   }
 
-  accept(socket: net.Socket, door: Door, clientKey: string): void {
+  accept(socket: net.Socket, { door, side, balanced }: Door, clientKey: string): void {
     const address = normaliseAddress(socket.remoteAddress ?? '');
     if (address === '') {
       socket.destroy(); // the client has gone between there and here
       this.#context.onSessionClosed(clientKey);
       return;
     }
-    const session = new InboundSession(this.#relay, socket, { address, side: door.side, clientKey });
-    this.#relay.sessions.add(session);
+    const peer = { address, door, clientKey };
+    const relay = this.#relay;
+    const session = balanced
+      ? new BalancedConnection(relay, socket, peer)
+      : new InboundSession(relay, socket, relay.frontDoor.direct(peer, side));
+    relay.sessions.add(session);
   }
 
   reloadTls(material: TlsMaterial): void {

@@ -28,6 +28,8 @@ export const REPLIES = {
   closedForSpool: [421, '4.3.1', '%s is short of storage, try again later'], // RFC 3463 §3.4
   closedForQueue: [421, '4.3.2', '%s has much mail waiting already, try again later'],
   closedForMemory: [421, '4.3.2', '%s is busy, try again later'],
+  badProxyHeader: [421, '4.3.5', '%s cannot read your PROXY header'],
+  noProxyHeader: [421, '4.3.5', '%s waits for a PROXY header from your address'],
   timeout: [421, '4.4.2', '%s timed out waiting for you'],
   tooSlow: [421, '4.4.2', '%s received data too slowly'],
   sessionTooLong: [421, '4.4.2', '%s ends long sessions, connect again'],

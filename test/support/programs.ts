@@ -17,6 +17,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'smtp-sink': 'postfix',
   swaks: 'swaks',
   python3: 'python3',
+  haproxy: 'haproxy',
 };
 
 /** The path of a program; throws where it is not installed. */

@@ -50,6 +50,8 @@ const BAD: Readonly<Record<OptionKey, readonly string[]>> = {
   insideListen: ['foo', '[fe80::1%eth0]:25'],
   insideNetworks: ['10.0.0.1/8', '10.0.0.0/33', '10.0.0.0/', 'x', '2001:db8::1/64', '10.0.0.0/8/8'],
   insideOnOutside: ['yes', '2', 'true'],
+  proxyNetworks: ['10.0.0.1/8', 'haproxy.example'],
+  xclientNetworks: ['10.0.0.1/8', 'x'],
   adminListen: ['8025', 'localhost:8025'],
   domains: ['*.example.org', 'exa mple.org', 'a@b.org', 'example.org,,b.org', '1.2.3.4'],
   subdomains: ['on'],

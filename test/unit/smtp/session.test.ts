@@ -41,6 +41,7 @@ const LINES: Readonly<Record<Verb, string>> = {
   VRFY: 'VRFY a',
   EXPN: 'EXPN a',
   STARTTLS: 'STARTTLS',
+  XCLIENT: 'XCLIENT ADDR=192.0.2.7',
   QUIT: 'QUIT',
 };
 
@@ -95,6 +96,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'new'],
     EXPN: ['notImplemented', 'new'],
     STARTTLS: ['performed', 'new'],
+    XCLIENT: ['unknownCommand', 'new'],
     QUIT: ['performed', 'new'],
   },
   ready: {
@@ -110,6 +112,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'ready'],
     EXPN: ['notImplemented', 'ready'],
     STARTTLS: ['performed', 'ready'],
+    XCLIENT: ['unknownCommand', 'ready'],
     QUIT: ['performed', 'ready'],
   },
   sender: {
@@ -125,6 +128,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'sender'],
     EXPN: ['notImplemented', 'sender'],
     STARTTLS: ['nestedMail', 'sender'],
+    XCLIENT: ['unknownCommand', 'sender'],
     QUIT: ['performed', 'sender'],
   },
   open: {
@@ -140,6 +144,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'open'],
     EXPN: ['notImplemented', 'open'],
     STARTTLS: ['nestedMail', 'open'],
+    XCLIENT: ['unknownCommand', 'open'],
     QUIT: ['performed', 'open'],
   },
   chunks: {
@@ -155,6 +160,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'chunks'],
     EXPN: ['notImplemented', 'chunks'],
     STARTTLS: ['nestedMail', 'chunks'],
+    XCLIENT: ['unknownCommand', 'chunks'],
     QUIT: ['performed', 'chunks'],
   },
   secure: {
@@ -170,6 +176,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'ready'],
     EXPN: ['notImplemented', 'ready'],
     STARTTLS: ['tlsAlready', 'ready'],
+    XCLIENT: ['unknownCommand', 'ready'],
     QUIT: ['performed', 'ready'],
   },
 };
