@@ -127,7 +127,7 @@ function areTlvsSound(bytes: Uint8Array, from: number, end: number): boolean {
   }
   if (crcAt === 0) return true;
   const said = new DataView(bytes.buffer, bytes.byteOffset).getUint32(crcAt);
-  const zeroed = bytes.slice(0, end).fill(0, crcAt, crcAt + 4);
+  const zeroed = new Uint8Array(bytes.subarray(0, end)).fill(0, crcAt, crcAt + 4); // a copy
   return crc32c(zeroed) === said;
 }
 

@@ -37,20 +37,21 @@ listen smtp
   writeFileSync(file, text);
   const child = spawn(program('haproxy'), ['-f', file, '-db'], { stdio: 'ignore' });
   const listening = async (): Promise<void> => {
-    for (;;) {
+    while (child.exitCode === null) {
       const socket = net.connect({ host: '127.0.0.1', port });
       const met = await Promise.race([
         once(socket, 'connect').then(() => true),
         once(socket, 'error').then(() => false),
-      ]);
+      ]).catch(() => false);
       socket.destroy();
       if (met) return;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    throw new Error('HAProxy does not start');
   };
   await within('HAProxy', listening());
   return async () => {
-    const closed = once(child, 'close');
+    const closed = once(child, 'exit');
     child.kill('SIGKILL');
     await closed;
   };
