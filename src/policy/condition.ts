@@ -9,6 +9,7 @@
  * condition true. A fact that is a list passes a test when one of its members does.
  */
 import { unreachable } from '../base/assert.ts';
+import { isLike } from '../base/glob.ts';
 import type { FactId, Facts } from './facts.ts';
 import { FACTS, isFactId } from './facts.ts';
 
@@ -80,25 +81,6 @@ function matches(
     default:
       return unreachable(test);
   }
-}
-
-/** A glob: `*` any run of characters, `?` one. O(pattern × text), and no stack that a text could grow. */
-export function isLike(pattern: string, text: string): boolean {
-  let [at, from, star, tried] = [0, 0, -1, 0];
-  while (at < text.length) {
-    if (pattern[from] === '*') {
-      star = from++;
-      tried = at;
-    } else if (from < pattern.length && (pattern[from] === '?' || pattern[from] === text[at])) {
-      at++;
-      from++;
-    } else if (star !== -1) {
-      from = star + 1;
-      at = ++tried;
-    } else return false;
-  }
-  while (pattern[from] === '*') from++;
-  return from === pattern.length;
 }
 
 // --- parsing ---

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { isLike } from '../../../src/base/glob.ts';
 import type { Fault } from '../../../src/policy/condition.ts';
-import { factsOf, holds, isLike, listsOf, parseCondition } from '../../../src/policy/condition.ts';
+import { factsOf, holds, listsOf, parseCondition } from '../../../src/policy/condition.ts';
 import type { Facts } from '../../../src/policy/facts.ts';
 
 const lists = { has: (list: string, value: string) => list === 'friends' && value === '192.0.2.1' };
