@@ -39,6 +39,31 @@ const TABLE = {
     'content streams into a file of its own',
   ],
 
+  // Looking into content.
+  mimeHeaderBytesMax: [
+    65_536,
+    'the header of a part; of a message too, and mail with a tenth of it is rare; one at a time is in memory',
+    'the fault long-header; what lies behind is not looked at',
+  ],
+  mimeDepthMax: [20, 'parts within parts; people reach five or six', 'the fault too-deep; they are not looked into'],
+  mimePartsMax: [
+    1000,
+    'mail with 1,000 attachments does not happen; each is some 200 bytes and its names',
+    'the fault too-many-parts; further ones are not looked into',
+  ],
+  mimeNamesMax: [1000, 'two names a part are common', 'the fault too-many-names; further ones are not told'],
+  mimeValueCharsMax: [
+    8192,
+    'Content-Type or Content-Disposition with a long name in several pieces is 1 KB',
+    'the fault long-value; only so much of it is read',
+  ],
+  mimeNameCharsMax: [1000, 'file systems have 255 bytes', 'the name is cut from the front: its extension stays'],
+  strippedPartsMax: [
+    100,
+    'parts taken out of one message, an edit of up to 1 KB each',
+    'the message is not stripped but held',
+  ],
+
   // Delivery.
   blockedSiteMs: [
     30_000,
