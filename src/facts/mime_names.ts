@@ -26,7 +26,7 @@ type Value = { readonly value: string; readonly params: Readonly<Record<string, 
 /** `header` has one char per byte. Never throws. */
 export function readPartHeader(header: string): PartHeader {
   const faults = new Set<MimeFault>();
-  const { fields } = splitHeaders(header);
+  const { fields } = splitHeaders(header, Number.POSITIVE_INFINITY);
   if (fields.some(({ name }, index) => name === '' && index > 0)) faults.add('no-field');
   const only = (name: string): string => onlyValue(fields, name, faults);
   const contentType = only('content-type');
@@ -96,7 +96,7 @@ function namesOf(written: readonly (string | undefined)[], faults: Set<MimeFault
 }
 
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/g;
-/** What turns the direction of writing, or is not seen at all: `annexe` and U+202E and `fdp.exe` reads as annexexe.pdf. */
+/** What turns the direction of writing: `annexe`, U+202E and `fdp.exe` are read as annexeexe.pdf. */
 const DIRECTION = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const UNSEEN = /[\u00ad\u200b-\u200d\u2060\ufeff]/g;
 
@@ -110,8 +110,8 @@ function faultsOfName(name: string): MimeFault[] {
 }
 
 /** An extension that people trust, and another behind it, with blanks between or not. */
-const DOUBLE =
-  /\.(?:pdf|docx?|xlsx?|pptx?|txt|rtf|csv|jpe?g|png|gif|mp[34]|html?|zip)[\s_]*\.(?!gz$|sig$|asc$|p7[ms]$)[a-z0-9]{1,10}$/i;
+const TRUSTED = 'pdf|docx?|xlsx?|pptx?|txt|rtf|csv|jpe?g|png|gif|mp[34]|html?|zip';
+const DOUBLE = new RegExp(`\\.(?:${TRUSTED})[\\s_]*\\.(?!gz$|sig$|asc$|p7[ms]$)[a-z0-9]{1,10}$`, 'i');
 
 /** Without folders, and without what is not seen; full-width letters and the like as what they mean (NFKC). */
 function shown(name: string): string {

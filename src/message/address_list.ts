@@ -1,12 +1,12 @@
 /**
- * Where the addresses are in the value of a field like To (RFC 5322 §3.4): their places only, so that whoever changes one
- * leaves every other byte as it is: names, comments, folds, encoded words, groups.
+ * Where the addresses are in the value of a field like To (RFC 5322 §3.4): their places only, so that whoever changes
+ * one leaves every other byte as it is: names, comments, folds, encoded words, groups.
  *
  *   "Smith, Bob" <bob@b.example>, friends: ann@a.example (Ann), <"c d"@c.example>;
- *                 └─┘ └───────┘            └─┘ └───────┘         └───┘ └───────┘   local, domain
+ *                 └─┘ └───────┘            └─┘ └───────┘         └───┘ └───────┘  local, domain
  *
- * Tolerant: strangers wrote it. What cannot be read is passed over to the next separator. An address in a display name or
- * in a comment is none.
+ * Tolerant: strangers wrote it. What cannot be read is passed over to the next separator. An address in a display name
+ * or in a comment is none.
  */
 
 export type AddressPlace = {

@@ -1,7 +1,6 @@
 /**
- * The header firewall: fields that must not pass in this direction, and what is hidden in those that may. Pure, as edits
- * over the header section of the content as it came; signatures are verified before, and what is sent has lost the
- * fields.
+ * The header firewall: fields that must not pass in this direction, and what is hidden in those that may. Pure, as
+ * edits over the header section of the content as it came; signatures are verified before, and over all of it.
  *
  *   X-MS-Exchange-Organization-SCL: -1            removed: its name is like one of the patterns
  *   Received: from pc7.corp.local ([10.1.2.3])    masked:  from hidden.invalid ([0.0.0.0])

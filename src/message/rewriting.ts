@@ -49,7 +49,7 @@ export class Rewriting {
     this.#masquerade = new Set(masquerade.map((domain) => domain.toLowerCase()));
   }
 
-  /** An address of the envelope; itself where the table has nothing about it. Local parts of domains stay as they are. */
+  /** An address of the envelope; itself where the table has nothing about it. */
   address(address: string, direction: Direction): string {
     const at = address.lastIndexOf('@');
     if (at < 1) return address; // the null sender, Postmaster

@@ -55,7 +55,9 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   5322: ['partly', 'Internet message format', 'what a relay writes (Received, DSNs) and counts; content is not mended'],
 
   2045: ['partly', 'MIME bodies', 'quoted-printable in our notifications; content is passed on as it is'],
-  2046: ['partly', 'MIME media types', 'as above'],
+  2046: ['partly', 'MIME media types', 'as above; delimiters are found, for rules about parts'],
+  2183: ['partly', 'Content-Disposition', 'names of attachments, for rules about them'],
+  2231: ['partly', 'MIME parameters in pieces', 'read in names of attachments'],
 
   // Names, addresses, DNS.
   1034: ['partly', 'Domain names: concepts', "as a client: CNAMEs are followed; recursion is the resolver's"],

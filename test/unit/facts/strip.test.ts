@@ -31,7 +31,8 @@ function stripped(content: string, side: Side = 'outside') {
 }
 
 const multipart = (...parts: string[]): string =>
-  `Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${parts.map((part) => `--b\r\n${part}\r\n`).join('')}--b--\r\n`;
+  `Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${parts.map(delimited).join('')}--b--\r\n`;
+const delimited = (part: string): string => `--b\r\n${part}\r\n`;
 const TEXT = '\r\ntext';
 
 describe('taken out', () => {
@@ -56,10 +57,11 @@ describe('taken out', () => {
 
   test('the message itself: its other fields stay', () => {
     const content =
-      'From: a@b.example\r\nContent-Type: a/b;\r\n name=x.js\r\nContent-Language: en\r\nContent-Transfer-Encoding: base64\r\nTo: c@d.example\r\n\r\nAAAA\r\n';
+      'From: a@b.example\r\nContent-Type: a/b;\r\n name=x.js\r\nContent-Language: en\r\n' +
+      'Content-Transfer-Encoding: base64\r\nTo: c@d.example\r\n\r\nAAAA\r\n';
     assert.equal(
       stripped(content)?.content,
-      'From: a@b.example\r\nContent-Language: en\r\nTo: c@d.example\r\n' + `${NOTICE}\r\n`,
+      `From: a@b.example\r\nContent-Language: en\r\nTo: c@d.example\r\n${NOTICE}\r\n`,
     );
   });
 

@@ -42,7 +42,8 @@ describe('removed', () => {
 });
 
 const TRACE =
-  'Received: from PC7.corp.local (pc7.corp.local. [10.1.2.3])\r\n\tby mail.example.org ([IPv6:fd00::25]) with ESMTP;\r\n\t' +
+  'Received: from PC7.corp.local (pc7.corp.local. [10.1.2.3])\r\n' +
+  '\tby mail.example.org ([IPv6:fd00::25]) with ESMTP;\r\n\t' +
   'Tue, 24 Nov 2026 13:44:17 +0000\r\n';
 const FOREIGN = 'Received: from a.example ([192.0.2.7]) by b.example; Tue, 24 Nov 2026 13:44:17 +0000\r\n';
 
@@ -52,7 +53,8 @@ describe('Received fields of the inside', () => {
   test('are masked', () =>
     assert.equal(
       passed(TRACE + FOREIGN, { received: 'mask' }),
-      'Received: from hidden.invalid (hidden.invalid [0.0.0.0])\r\n\tby mail.example.org ([IPv6:::]) with ESMTP;\r\n\t' +
+      'Received: from hidden.invalid (hidden.invalid [0.0.0.0])\r\n' +
+        '\tby mail.example.org ([IPv6:::]) with ESMTP;\r\n\t' +
         `Tue, 24 Nov 2026 13:44:17 +0000\r\n${FOREIGN}`,
     ));
 });

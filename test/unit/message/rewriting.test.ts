@@ -99,7 +99,8 @@ test('a header, and not one byte more than its addresses', () => {
     'From:  "Smith, =?utf-8?q?=C3=84?=" (alice@corp.local)\r\n\t< alice@corp.local >\r\nSubject: alice@corp.local\r\n' +
     'TO: g: bob@corp.local (x), <c@other.example>;\r\nMessage-ID: <1@corp.local>\r\n\r\nalice@corp.local\r\n';
   const out =
-    'From:  "Smith, =?utf-8?q?=C3=84?=" (alice@corp.local)\r\n\t< Alice.Smith@example.org >\r\nSubject: alice@corp.local\r\n' +
+    'From:  "Smith, =?utf-8?q?=C3=84?=" (alice@corp.local)\r\n\t< Alice.Smith@example.org >\r\n' +
+    'Subject: alice@corp.local\r\n' +
     'TO: g: bob@example.org (x), <c@other.example>;\r\nMessage-ID: <1@corp.local>\r\n\r\nalice@corp.local\r\n';
   assert.equal(sent(content, 'outwards'), out);
   assert.equal(sent(out, 'inwards'), content);
