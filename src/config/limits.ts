@@ -188,6 +188,11 @@ const TABLE = {
     'a resolver that was silent costs each look-up its first wait',
     'the first of the list is tried first again',
   ],
+  reverseNamesMax: [
+    5,
+    'names of one address that are looked up in turn: honest ones have one or two',
+    'the rest are not believed',
+  ],
   mxHostsMax: [
     20,
     'hosts of a domain: two look-ups each, and nobody tries more',

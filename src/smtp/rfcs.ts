@@ -72,6 +72,7 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   3986: ['partly', 'URI', 'routes are written as URLs'],
   4291: ['yes', 'IPv6 addresses', ''],
   5452: ['yes', 'DNS answers against forgery', 'random ids and ports'],
+  5782: ['yes', 'DNS lists', 'their test entries are not asked for at run time'],
   5890: ['yes', 'IDNA: definitions', ''],
   5891: ['partly', 'IDNA: protocol', 'by the mapping of the URL standard (UTS 46), which takes a few names more'],
   5952: ['yes', 'IPv6 text', 'address literals are sent on in this form'],
@@ -90,7 +91,6 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   8996: ['yes', 'TLS 1.0 and 1.1 deprecated', 'TLS 1.2 and later'],
 
   // Trust: none of this is done yet; mail is neither judged nor marked by it.
-  5782: ['no', 'DNS lists', ''],
   6376: ['no', 'DKIM', ''],
   7208: ['no', 'SPF', ''],
   7435: ['yes', 'Opportunistic security', 'TLS where it is offered, clear text rather than none'],
