@@ -16,6 +16,10 @@ export type Subject = {
   readonly sender: Mailbox | null;
   /** Of this RCPT; null at other stages. */
   readonly recipient: Mailbox | null;
+  /** As whom the client has authenticated, itself or by the word of a listed proxy. */
+  readonly identity?: string;
+  /** Size of the content; from `data` on. */
+  readonly bytes?: number;
 };
 
 export type Answer = {
