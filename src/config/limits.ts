@@ -200,6 +200,10 @@ const TABLE = {
   ],
   mxAddressesMax: [4, 'addresses of a host, two of each family: the next host is as good', 'the rest are ignored'],
 
+  // Reputation.
+  greylistWriteMs: [1000, 'what a crash may forget of the greylist', 'it is written'],
+  greylistRetryTicks: [60, 'a disk that is full or broken is left in peace for a minute', 'it is tried again'],
+
   // The gate.
   listenBacklog: [
     4096,
