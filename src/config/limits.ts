@@ -204,6 +204,20 @@ const TABLE = {
   greylistWriteMs: [1000, 'what a crash may forget of the greylist', 'it is written'],
   greylistRetryTicks: [60, 'a disk that is full or broken is left in peace for a minute', 'it is tried again'],
 
+  recipientQuestionsMax: [
+    1000,
+    'recipients that a directory is being asked for by a shard, some 1 KB each: 1 MB',
+    'the next one is answered as if the directory had failed',
+  ],
+  recipientsKeptMax: [
+    100_000,
+    'known and unknown ones apart, of a shard, some 150 bytes each: 30 MB',
+    'the one that was asked for first is forgotten, and asked for again',
+  ],
+
+  calloutsPerConnectionMax: [100, 'servers count commands without mail, and hang up', 'another connection is opened'],
+  calloutIdleSeconds: [30, 'the next question of a busy minute; below what servers wait', 'it leaves with QUIT'],
+
   // The gate.
   listenBacklog: [
     4096,

@@ -25,7 +25,7 @@ const TEXT_CHARS_MAX = 320;
 const NETWORK = /^(?:[\d.]+|[\da-f:.]*:[\da-f:.]*)(?:\/(\d{1,3}))?$/i;
 const DATE = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2})?Z)?$/;
 /** What keys of other kinds begin with. */
-const NO_VALUE = /^[ .*@]/;
+const NO_VALUE = /^(?:[ @]|[.*][^@]*$)/;
 const LOCAL = /^[^\s@"<>]+$/;
 
 /** Marks of a key set: which kinds of entries are in it, so that nothing is looked for in vain. */

@@ -11,6 +11,11 @@ export const BUILTIN: readonly RuleText[] = [
     do: { reject: { text: 'No such recipient here', status: '5.1.1' } },
   },
   {
+    id: 'unsure-recipient',
+    when: { side: 'outside', 'rcpt.unsure': true },
+    do: { defer: 'It cannot be told now whether there is such a recipient, try again later' },
+  },
+  {
     id: 'block-list',
     stage: 'rcpt',
     when: { side: 'outside', 'dnsbl.score': { atLeast: 5 }, not: { 'dnswl.score': { atLeast: 5 } } },

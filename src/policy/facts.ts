@@ -34,6 +34,7 @@ export const FACTS = {
   rcpt: ['text', 'rcpt', 'the recipient, domain in lower case'],
   'rcpt.domain': ['text', 'rcpt', 'its domain'],
   'rcpt.known': ['flag', 'rcpt', 'the inside has this address, as its source says'],
+  'rcpt.unsure': ['flag', 'rcpt', 'its source could not tell, and the policy file says that mail then waits'],
   'grey.waiting': ['flag', 'rcpt', 'this network, sender and recipient have not waited long enough yet'],
   'rate.exceeded': ['texts', 'rcpt', 'names of the limits that are used up'],
   recipients: ['number', 'headers', 'recipients of the message'],
