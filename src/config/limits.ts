@@ -218,6 +218,12 @@ const TABLE = {
   calloutsPerConnectionMax: [100, 'servers count commands without mail, and hang up', 'another connection is opened'],
   calloutIdleSeconds: [30, 'the next question of a busy minute; below what servers wait', 'it leaves with QUIT'],
 
+  recipientHashesMax: [
+    2_000_000,
+    'pushed recipients, 16 bytes each in memory and 8 on disk: 32 MB, twice that while they are replaced',
+    'the upload is refused, and the one before stays in force',
+  ],
+
   // The gate.
   listenBacklog: [
     4096,
