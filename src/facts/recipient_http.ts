@@ -4,18 +4,20 @@
  */
 import { Agent, request } from 'undici';
 import type { HttpText } from '../config/policy/recipients.ts';
+import type { Dns } from '../net/dns.ts';
+import { lookupBy } from '../net/lookup.ts';
 import type { Directory, Knowledge } from './recipients.ts';
 
 export class HttpDirectory implements Directory {
   readonly #settings: HttpText;
   readonly #agent: Agent;
 
-  constructor(settings: HttpText) {
+  constructor(settings: HttpText, dns: Dns) {
     const { timeoutMs, connectionsMax } = settings;
     this.#settings = settings;
     this.#agent = new Agent({
       connections: connectionsMax,
-      connect: { timeout: timeoutMs },
+      connect: { timeout: timeoutMs, lookup: lookupBy(dns) },
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
       maxHeaderSize: 16_384,

@@ -18,6 +18,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   swaks: 'swaks',
   python3: 'python3',
   haproxy: 'haproxy',
+  slapadd: 'slapd',
+  slapd: 'slapd',
 };
 
 /** The path of a program; throws where it is not installed. */

@@ -17,6 +17,7 @@ import { ListedDirectory } from '../../../src/facts/recipient_list.ts';
 import type { Directory, Knowledge } from '../../../src/facts/recipients.ts';
 import { recipientSource } from '../../../src/facts/recipients.ts';
 import { Deadlines } from '../../../src/net/connection.ts';
+import type { Dns } from '../../../src/net/dns.ts';
 import { temporaryFolder } from '../../support/folders.ts';
 import type { PeerOptions } from '../../support/smtp_peer.ts';
 import { HANG_UP, SmtpPeer } from '../../support/smtp_peer.ts';
@@ -25,6 +26,14 @@ import { subject } from './subject.ts';
 const SIGNAL = new AbortController().signal;
 const deadlines = new Deadlines();
 after(() => deadlines.stop());
+
+/** One name, and nothing else. */
+const dns: Dns = {
+  query: async (name, type) =>
+    name === 'web.test' && type === 'A'
+      ? ({ tag: 'records', records: ['127.0.0.1'], authentic: false, ttlSeconds: 60 } as never)
+      : { tag: 'none', why: 'nxdomain', authentic: false, ttlSeconds: 60 },
+};
 
 const directoryOf = (answer: (address: string) => Knowledge | Promise<Knowledge>): Directory & { asked: string[] } => {
   const asked: string[] = [];
@@ -139,7 +148,7 @@ async function httpServer(listener: RequestListener): Promise<string> {
 }
 
 const http = (url: string, about: object = {}) => {
-  const directory = new HttpDirectory(recipientsSection.parse({ source: 'http', url, ...about }) as HttpText);
+  const directory = new HttpDirectory(recipientsSection.parse({ source: 'http', url, ...about }) as HttpText, dns);
   after(() => directory.close());
   return directory;
 };
@@ -168,6 +177,13 @@ test('a web server that is silent, hangs up, or is not there is trouble', async 
   const rude = await httpServer((request) => request.socket.destroy());
   assert.match(((await http(rude).knows('a@x.test')) as { trouble: string }).trouble, /cannot be asked/);
   assert.match(((await http('http://127.0.0.1:1/').knows('a@x.test')) as { trouble: string }).trouble, /ECONNREFUSED/);
+});
+
+test('a web server by name is looked up by our own client', async () => {
+  const url = await httpServer((_, response) => response.end());
+  assert.deepEqual(await http(url.replace('127.0.0.1', 'web.test')).knows('a@x.test'), { known: true });
+  const gone = await http('http://gone.test/').knows('a@x.test');
+  assert.deepEqual(gone, { trouble: 'the server cannot be asked (ENOTFOUND)' });
 });
 
 // --- callout ---
