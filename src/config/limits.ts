@@ -224,6 +224,12 @@ const TABLE = {
     'the upload is refused, and the one before stays in force',
   ],
 
+  geoipBytesMax: [
+    268_435_456,
+    'a file of countries is 10 MB, one of cities 70; in memory once for all shards',
+    'the file is a fault of the policy file',
+  ],
+
   // The gate.
   listenBacklog: [
     4096,
