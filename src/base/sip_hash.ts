@@ -1,6 +1,7 @@
 /**
- * HalfSipHash-2-4 with 64 bits of result (Aumasson and Bernstein, the variant for 32-bit words): a keyed hash for tables
- * whose keys strangers choose. Who does not know the key cannot aim at a slot, nor find a text that another stands for.
+ * HalfSipHash-2-4 with 64 bits of result (Aumasson and Bernstein, the variant for 32-bit words): a keyed hash for
+ * tables whose keys strangers choose. Who does not know the key cannot aim at a slot, nor find a text that another
+ * stands for.
  *
  * Over UTF-16 units, two a word. No object and no bigint a call: the result is in `low` and `high` until the next one.
  */

@@ -145,7 +145,7 @@ export class CalloutSession implements OpeningHandler {
 
   #onReply(reply: Reply): void {
     // RFC 5321 §3.8: it leaves.
-    if (reply.code === 421) return this.#fail(`421 ${replyText(reply)}`);
+    if (reply.code === 421) return this.#fail(`the server leaves: ${replyText(reply)}`);
     switch (this.#state) {
       case 'greeting':
         return this.#greet(greetingReply(this.#greeting, reply, this.#plan()));

@@ -2,7 +2,7 @@
  * Block and welcome lists in DNS (RFC 5782): each is asked whether it has the client's address, or the domain of the
  * sender or of HELO, all at once, and the weights of those that have it are added up.
  *
- *   192.0.2.99 ─► 99.2.0.192.ZONE      2001:db8::1 ─► 1.0.0.0. … .8.b.d.0.1.0.0.2.ZONE      example.org ─► example.org.ZONE
+ *   192.0.2.99 ─► 99.2.0.192.ZONE    2001:db8::1 ─► 1.0.0.0. … .8.b.d.0.1.0.0.2.ZONE    example.org ─► example.org.ZONE
  *   no such name: not listed · 127.0.0.0/8 with a code that counts: listed · 127.255.255.0/24: the list refuses us
  *   anything else: not from the list at all (a resolver that sends people to its advertisements); told, not believed
  */

@@ -3,9 +3,9 @@
  * 128 bits of a tree and decodes one record. A file that lies about its own layout is trouble, never a fault of ours.
  */
 import { Reader } from 'mmdb-lib';
+import { readShared } from '../config/file_memory.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { GeoipSection } from '../config/policy/geoip.ts';
-import { readShared } from '../config/shared_file.ts';
 import { isPrivate } from '../net/addresses.ts';
 import type { Source } from './source.ts';
 

@@ -1,6 +1,7 @@
 /**
- * What a directory that is far away has said, kept for a while: bounded, known and unknown apart, so that a harvest of
- * unknown addresses does not drive out those that get mail. One question for each address at a time; trouble is not kept.
+ * What a directory that is far away has said, kept for a while: bounded, known and unknown apart, so that a harvest
+ * of unknown addresses does not drive out those that get mail. One question for each address at a time; trouble is not
+ * kept.
  */
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';

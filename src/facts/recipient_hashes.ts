@@ -1,6 +1,6 @@
 /**
- * Recipients pushed from inside as salted hashes, so that the DMZ holds no list of addresses and needs no way in: a hash
- * is SHA-256 of the salt and the address in lower case (UTF-8), of which 64 bits are kept.
+ * Recipients pushed from inside as salted hashes, so that the DMZ holds no list of addresses and needs no way in: a
+ * hash is SHA-256 of the salt and the address in lower case (UTF-8), of which 64 bits are kept.
  *
  *   upload: begin(salt) ─► add(lines of 64 hex digits, cut anywhere)… ─► commit: on disk, then in force for all shards
  *                                                                   └─► abort, or a fault: what was before stays
@@ -25,8 +25,8 @@ export type HashesInForce = { readonly salt: Uint8Array; readonly memory: Shared
 
 export const HASHES_FILE = 'recipient-hashes';
 const MAGIC = Buffer.from('PHSH');
-export const SALT_BYTES_MIN = 16;
-export const SALT_BYTES_MAX = 64;
+const SALT_BYTES_MIN = 16;
+const SALT_BYTES_MAX = 64;
 const KEY_BYTES = 8;
 const HEX_DIGITS = 64;
 const HEX_LINE = /^[0-9a-f]{64}$/;

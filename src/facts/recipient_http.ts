@@ -13,11 +13,11 @@ export class HttpDirectory implements Directory {
   readonly #agent: Agent;
 
   constructor(settings: HttpText, dns: Dns) {
-    const { timeoutMs, connectionsMax } = settings;
+    const { timeoutMs, connectionsMax, ca } = settings;
     this.#settings = settings;
     this.#agent = new Agent({
       connections: connectionsMax,
-      connect: { timeout: timeoutMs, lookup: lookupBy(dns) },
+      connect: { timeout: timeoutMs, lookup: lookupBy(dns), ...(ca === undefined ? {} : { ca }) },
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
       maxHeaderSize: 16_384,

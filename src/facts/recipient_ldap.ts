@@ -93,17 +93,18 @@ export class LdapDirectory implements Directory {
   }
 
   async #connect(): Promise<Client> {
-    const { url, startTls, bindDn, password, timeoutMs } = this.#settings;
+    const { url, ca, startTls, bindDn, password, timeoutMs } = this.#settings;
+    const trust = ca === undefined ? {} : { ca };
     const client = new Client({
       url,
       timeout: timeoutMs,
       connectTimeout: timeoutMs,
       createConnection: connectBy(this.#dns) as never, // of net.connect's many forms this is the one that is used
       // With TLS options it would speak TLS at once, whatever the URL says.
-      ...(url.startsWith('ldaps:') ? { tlsOptions: { lookup: lookupBy(this.#dns) } as object } : {}),
+      ...(url.startsWith('ldaps:') ? { tlsOptions: { ...trust, lookup: lookupBy(this.#dns) } as object } : {}),
     });
     try {
-      if (startTls) await client.startTLS({ servername: new URL(url).hostname });
+      if (startTls) await client.startTLS({ ...trust, host: hostOf(url) });
       await client.bind(bindDn, password);
     } catch (error) {
       unbind(client);
@@ -117,6 +118,9 @@ export class LdapDirectory implements Directory {
     else this.#idle.push(client);
   }
 }
+
+/** Without the brackets of an IPv6 address: the certificate is checked against it. */
+const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
 
 const unbind = (client: Client): void => {
   client.unbind().catch(() => {});

@@ -7,7 +7,7 @@ export type HarvestTerms = {
   readonly waitMsMax: number;
 };
 
-/** How long the reply to a session's `unknown`th unknown recipient (from 1) waits: doubled each time, up to the most. */
+/** How long the reply to a session's `unknown`th unknown recipient (from 1) waits: doubled each time, bounded. */
 export function unknownRecipientWaitMs(unknown: number, { free, stepMs, waitMsMax }: HarvestTerms): number {
   if (unknown <= free) return 0;
   return Math.min(stepMs * 2 ** (unknown - free - 1), waitMsMax);

@@ -72,6 +72,7 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   3986: ['partly', 'URI', 'routes are written as URLs'],
   4291: ['yes', 'IPv6 addresses', ''],
   5452: ['yes', 'DNS answers against forgery', 'random ids and ports'],
+  4511: ['partly', 'LDAP', 'as a client that searches, by ldapts'],
   5782: ['yes', 'DNS lists', 'their test entries are not asked for at run time'],
   5890: ['yes', 'IDNA: definitions', ''],
   5891: ['partly', 'IDNA: protocol', 'by the mapping of the URL standard (UTS 46), which takes a few names more'],

@@ -1,6 +1,6 @@
 /**
- * A table of rows of one size, kept in a file: what is changed is appended, and when that has become more than the table
- * itself, the file is written anew. Losing the last second is no loss here, and a damaged end is cut off.
+ * A table of rows of one size, kept in a file: what is changed is appended, and when that has become more than the
+ * table itself, the file is written anew. Losing the last second is no loss here, and a damaged end is cut off.
  *
  *   header, 32 bytes            record, as many as there are
  *   offset bytes field          offset bytes field                     all numbers are little-endian

@@ -1,4 +1,4 @@
-/** Known recipients from a real OpenLDAP server on loopback: found, not found, hostile addresses, and one that goes away. */
+/** Known recipients from a real OpenLDAP server on loopback: found or not, hostile addresses, a server that goes away. */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
@@ -40,8 +40,12 @@ const person = (name: string, ...mail: readonly string[]): string =>
     .map((each) => `mail: ${each}\n`)
     .join('')}\n`;
 
-const ENTRIES = `dn: ${SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: example\n
-${person('jane', 'Jane@example.org', 'smtp:alias@example.org')}${person('twin', 'twins@example.org')}${person('other', 'twins@example.org')}`;
+const ENTRIES = [
+  `dn: ${SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: example\n\n`,
+  person('jane', 'Jane@example.org', 'smtp:alias@example.org'),
+  person('twin', 'twins@example.org'),
+  person('other', 'twins@example.org'),
+].join('');
 
 const NO_DNS: Dns = { query: async () => ({ tag: 'none', why: 'nxdomain', authentic: false, ttlSeconds: 60 }) };
 

@@ -1,7 +1,7 @@
 /** `limits` of the policy file: how much may come from whom, in a time; above it `rate.exceeded` names the limit. */
 import { z } from 'zod';
 
-export const RATE_KEYS = [
+const RATE_KEYS = [
   'client',
   'network',
   'sender',

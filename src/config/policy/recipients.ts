@@ -49,8 +49,15 @@ const asked = {
 
 const host = z.string().refine((text) => canonicalAddress(text) !== null, 'write an address');
 
+const ca = z
+  .string()
+  .max(65_536)
+  .includes('-----BEGIN CERTIFICATE-----', { error: 'write certificates as PEM' })
+  .optional()
+  .describe("PEM of who may sign the server's certificate; by default the well-known ones. It is always checked.");
+
 const FILE = z.strictObject({
-  source: z.literal('file'),
+  source: z.literal('file').describe('A file or folder here.'),
   path: z
     .string()
     .min(1)
@@ -67,8 +74,8 @@ const HASHES = z.strictObject({
 const CALLOUT = z.strictObject({
   source: z.literal('callout').describe('MAIL and RCPT to an inside server, which is then told RSET.'),
   host: host.optional().describe('Its address; by default the hosts of POSTERN_INSIDE_ROUTE.'),
-  port: z.number().int().min(1).max(65_535).default(25),
-  tls: z.enum(['may', 'require', 'never']).default('may'),
+  port: z.number().int().min(1).max(65_535).default(25).describe('With host.'),
+  tls: z.enum(['may', 'require', 'never']).default('may').describe('As POSTERN_INSIDE_TLS, with host.'),
   ...asked,
 });
 
@@ -76,7 +83,8 @@ const HTTP = z.strictObject({
   source: z
     .literal('http')
     .describe('GET URL?address=…: 200 or 204 known, 404 or 410 unknown, anything else a failure.'),
-  url: z.url({ protocol: /^https?$/, error: 'write http:// or https://' }),
+  url: z.url({ protocol: /^https?$/, error: 'write http:// or https://' }).describe('May have a query of its own.'),
+  ca,
   token: z
     .string()
     .regex(/^[\x21-\x7e]{1,1024}$/)
@@ -86,16 +94,20 @@ const HTTP = z.strictObject({
 });
 
 const LDAP = z.strictObject({
-  source: z.literal('ldap'),
-  url: z.url({ protocol: /^ldaps?$/, error: 'write ldap://host or ldaps://host' }),
+  source: z.literal('ldap').describe('A directory is searched.'),
+  url: z.url({ protocol: /^ldaps?$/, error: 'write ldap://host or ldaps://host' }).describe('Host and port.'),
+  ca,
   startTls: z.boolean().default(false).describe('With ldap://: in clear only until STARTTLS.'),
   bindDn: z.string().max(1024).default('').describe('Empty: anonymous.'),
-  password: z.string().max(1024).default(''),
+  password: z.string().max(1024).default('').describe('Of bindDn; goes in clear without TLS.'),
   base: z.string().min(1).max(1024).describe('Where the search begins; all below it is searched.'),
   match: z
     .array(
       z.strictObject({
-        attribute: z.string().regex(/^[A-Za-z][A-Za-z0-9;.-]{0,127}$/, 'write the name of an attribute'),
+        attribute: z
+          .string()
+          .regex(/^[A-Za-z][A-Za-z0-9;.-]{0,127}$/, 'write the name of an attribute')
+          .describe('As mail.'),
         prefix: z
           .string()
           .regex(/^[A-Za-z0-9:]{0,32}$/)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { geoipSection } from '../../../src/config/policy/geoip.ts';
 import { geoipSource, loadGeoip } from '../../../src/facts/geoip.ts';
 import { temporaryFolder } from '../../support/folders.ts';
 import { mmdb } from '../../support/mmdb.ts';
@@ -41,6 +42,11 @@ test('a file that is not there, or not of this format, is told', async () => {
   assert.deepEqual(await loadGeoip({ country: missing, asn: rubbish }), {
     faults: [`${missing}: cannot be read (ENOENT)`, `${rubbish}: not a MaxMind DB`],
   });
+});
+
+test('a section without a file is a fault', () => {
+  assert.ok(!geoipSection.safeParse({}).success);
+  assert.ok(geoipSection.safeParse(undefined).success);
 });
 
 test('a damaged file is trouble at worst', async () => {

@@ -1,4 +1,4 @@
-/** Known recipients by each kind of directory but LDAP (test/interop/slapd.test.ts), with peers that follow a script. */
+/** Known recipients by each kind of directory but LDAP (test/interop/slapd.test.ts), with scripted peers. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
