@@ -56,14 +56,16 @@ class Faults {
   }
 }
 
-/** With one more for a last line without its end. */
+/** A last line counts without its end, too. */
 async function countLines(path: string): Promise<number> {
-  let lines = 1;
+  let lines = 0;
+  let ended = true;
   for await (const piece of pieces(path)) {
     for (let at = piece.indexOf(LF); at !== -1; at = piece.indexOf(LF, at + 1)) lines++;
+    ended = piece.at(-1) === LF;
     if (lines > LIST_ENTRIES_MAX) break;
   }
-  return lines;
+  return ended ? lines : lines + 1;
 }
 
 async function readLines(path: string, set: KeySet, faults: Faults): Promise<void> {

@@ -1,4 +1,4 @@
-/** Known recipients from a real OpenLDAP server on loopback: found or not, hostile addresses, a server that goes away. */
+/** Known recipients from a real OpenLDAP server on loopback: found or not, hostile addresses, TLS, a server that goes. */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
@@ -10,14 +10,17 @@ import { after, before, test } from 'node:test';
 import { type LdapText, recipientsSection } from '../../src/config/policy/recipients.ts';
 import { LdapDirectory } from '../../src/facts/recipient_ldap.ts';
 import type { Dns } from '../../src/net/dns.ts';
+import { makeCertificate } from '../support/certificates.ts';
 import { eventually } from '../support/deadline.ts';
-import { temporaryFolder } from '../support/folders.ts';
+import { temporaryFolder, writeCertificate } from '../support/folders.ts';
 import { INTEROP_SKIPPED, program, run } from '../support/programs.ts';
 
 const skip = INTEROP_SKIPPED;
 const OPTIONS = { skip, timeout: 60_000 } as const;
 const SUFFIX = 'dc=example,dc=org';
 const folder = temporaryFolder('slapd');
+const certificate = makeCertificate({ names: ['127.0.0.1'], authority: true });
+const { certFile, keyFile } = writeCertificate(folder, 'slapd', certificate);
 
 const CONFIGURATION = `
 include /etc/ldap/schema/core.schema
@@ -26,6 +29,8 @@ include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile ${folder}/slapd.pid
+TLSCertificateFile ${certFile}
+TLSCertificateKeyFile ${keyFile}
 database mdb
 directory ${folder}/data
 suffix "${SUFFIX}"
@@ -51,6 +56,7 @@ const NO_DNS: Dns = { query: async () => ({ tag: 'none', why: 'nxdomain', authen
 
 let slapd: ChildProcess | null = null;
 let port = 0;
+let tlsPort = 0;
 
 before(async () => {
   if (skip !== false) return;
@@ -59,6 +65,7 @@ before(async () => {
   const added = await run('slapadd', ['-f', join(folder, 'slapd.conf')], ENTRIES);
   assert.equal(added.code, 0, added.output);
   port = await freePort();
+  tlsPort = await freePort();
   await startSlapd();
 });
 
@@ -74,7 +81,14 @@ async function freePort(): Promise<number> {
 }
 
 async function startSlapd(): Promise<void> {
-  const args = ['-f', join(folder, 'slapd.conf'), '-h', `ldap://127.0.0.1:${port}`, '-d', '0'];
+  const args = [
+    '-f',
+    join(folder, 'slapd.conf'),
+    '-h',
+    `ldap://127.0.0.1:${port} ldaps://127.0.0.1:${tlsPort}`,
+    '-d',
+    '0',
+  ];
   slapd = spawn(program('slapd'), args, { stdio: 'ignore' });
   await eventually('slapd takes connections', async () => {
     const socket = net.connect(port, '127.0.0.1');
@@ -151,6 +165,23 @@ test('a wrong password, a base that is not there, and no server are trouble', OP
   assert.match(await trouble({ url: 'ldap://127.0.0.1:1' }), /ECONNREFUSED/);
   assert.match(await trouble({ url: 'ldap://gone.test' }), /ENOTFOUND/);
 });
+
+test(
+  'over TLS, from the start or by STARTTLS, with a certificate that is trusted, and never with another',
+  OPTIONS,
+  async () => {
+    const { cert: ca } = certificate;
+    const { cert: other } = makeCertificate({ names: ['127.0.0.1'], authority: true });
+    for (const about of [{ url: `ldaps://127.0.0.1:${tlsPort}` }, { startTls: true }]) {
+      assert.deepEqual(await directory({ ...about, ca }).knows('jane@example.org'), { known: true });
+      for (const wrong of [about, { ...about, ca: other }])
+        assert.match(
+          JSON.stringify(await directory(wrong).knows('jane@example.org')),
+          /trouble.*(?:SELF_SIGNED|VERIFY)/,
+        );
+    }
+  },
+);
 
 test('a server that is silent has an end', OPTIONS, async () => {
   const silent = net.createServer(() => {}).listen(0, '127.0.0.1');
