@@ -94,10 +94,20 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   // Trust: none of this is done yet; mail is neither judged nor marked by it.
   6376: ['no', 'DKIM', ''],
   7208: ['no', 'SPF', ''],
+  // Trust.
+  5782: ['no', 'DNS lists', ''],
+  6008: ['yes', 'header.b in Authentication-Results', ''],
+  6376: ['partly', 'DKIM', 'verified; nothing is signed. l= counts only where it covers the whole body'],
+  7208: ['yes', 'SPF', 'explanations are not passed on'],
   7435: ['yes', 'Opportunistic security', 'TLS where it is offered, clear text rather than none'],
-  7489: ['no', 'DMARC', ''],
+  7489: ['partly', 'DMARC', 'as RFC 9989, which replaced it: the tree walk, t= in place of pct=; reports are not sent'],
   7672: ['no', 'DANE for SMTP', 'opportunistic TLS only'],
   8461: ['no', 'MTA-STS', 'opportunistic TLS only'],
-  8601: ['no', 'Authentication-Results', ''],
-  8617: ['no', 'ARC', ''],
+  8301: ['yes', 'DKIM algorithms and key usage', ''],
+  8410: ['yes', 'Ed25519 keys', 'as the keys of RFC 8463 are written for the library'],
+  8463: ['yes', 'DKIM with Ed25519', ''],
+  8601: ['yes', 'Authentication-Results', ''],
+  8617: ['partly', 'ARC', 'chains are verified; nothing is sealed'],
+  9989: ['partly', 'DMARC', 'results and policies; reports are not sent'],
+  9990: ['partly', 'DMARC aggregate reports', 'what they need is counted; they are not sent'],
 };
