@@ -88,7 +88,7 @@ export async function verifyArc(
     );
     if (result.status.result !== 'pass') return settled('fail', 'seal');
     const seal = chain.at(-1)!['arc-seal'] as { parsed?: { d?: { value?: string } } };
-    const before = result.authenticationResults?.['dmarc'] as { result?: unknown } | undefined;
+    const before = (result.authenticationResults as { dmarc?: { result?: unknown } } | undefined)?.dmarc;
     return {
       result: 'pass',
       why: null,

@@ -28,7 +28,7 @@ export function addressesIn(value: string): string[] | null {
   let angle: string | null = null;
   let within = false;
   const finish = (): boolean => {
-    const address = angle ?? bare.replace(/[ \t\r\n]+/g, '');
+    const address = (angle ?? bare).replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
     if (address !== '') addresses.push(address);
     bare = '';
     angle = null;
@@ -43,7 +43,7 @@ export function addressesIn(value: string): string[] | null {
     if (within) {
       if (token === '>') within = false;
       else if (token === '<') return null;
-      else angle += token.replace(/^[ \t\r\n]+$/, '');
+      else angle += token;
     } else if (token === '<') {
       if (angle !== null) return null;
       within = true;
