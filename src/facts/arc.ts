@@ -11,6 +11,7 @@ import type { DkimKey, KeyOf } from './dkim_key.ts';
 import type { Signature } from './dkim_signature.ts';
 import { readSignature } from './dkim_signature.ts';
 import type { SignedHeaders } from './signed_headers.ts';
+import { relaxedField } from './signed_headers.ts';
 
 export type ArcResult = {
   readonly result: 'none' | 'pass' | 'fail';
@@ -37,16 +38,17 @@ const settled = (result: 'none' | 'fail', why: string | null): ArcResult => ({
   dmarcBefore: null,
 });
 
-/** `text` is the header section, one char per byte. */
-export function planArc(text: string, fields: readonly Field[]): ArcPlan {
+export function planArc(fields: readonly Field[]): ArcPlan {
   const own = fields.filter(({ name }) => NAMES.includes(name));
   if (own.length === 0) return { tag: 'settled', settled: settled('none', null) };
   const fail = (why: string): ArcPlan => ({ tag: 'settled', settled: settled('fail', why) });
   if (own.length > NAMES.length * LIMITS.arcSetsMax) return fail('too many sets');
-  const lines = own.map(({ name, start, end }) => ({
+  // In the canonical form over which seals are made: mailauth trims by regular expressions that take the square of the
+  // time for a long run of blanks.
+  const lines = own.map(({ name, value }) => ({
     key: name,
     casedKey: name,
-    line: Buffer.from(text.slice(start, end).replace(/\r\n$/, ''), 'latin1'),
+    line: Buffer.from(relaxedField(name, value), 'latin1'),
   }));
   let chain: Chain | false;
   try {

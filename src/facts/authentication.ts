@@ -122,7 +122,7 @@ export class Authentication {
     const sound = whole && read.whole && text.length <= LIMITS.authenticatedHeaderBytesMax;
     // Of a section that we have not seen all of nothing can be said: another From may stand in the rest.
     const author: Author = sound ? authorOf(read.fields) : { tag: 'unsound' };
-    const arc: ArcPlan = sound ? planArc(text, read.fields) : planArc('', []);
+    const arc: ArcPlan = sound ? planArc(read.fields) : planArc([]);
     const fromFields = read.fields.filter(({ name }) => name === 'from').length;
     const domain = author.tag === 'one' ? author.domain : null;
     const plan = planSignatures(read.fields, domain, fromFields, arcHashes(arc));

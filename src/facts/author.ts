@@ -4,6 +4,7 @@
  */
 import type { Field } from '../message/headers.ts';
 import { parseDomain } from '../smtp/domain.ts';
+import { trimBlanks } from './tags.ts';
 
 export type Author =
   | { readonly tag: 'one'; readonly domain: string }
@@ -28,7 +29,7 @@ export function addressesIn(value: string): string[] | null {
   let angle: string | null = null;
   let within = false;
   const finish = (): boolean => {
-    const address = (angle ?? bare).replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
+    const address = trimBlanks(angle ?? bare);
     if (address !== '') addresses.push(address);
     bare = '';
     angle = null;

@@ -3,8 +3,6 @@
 export type Tags = ReadonlyMap<string, string>;
 
 const NAME = /^[A-Za-z][A-Za-z0-9_]*$/;
-/** Folding white space: what surrounds names and values, and may stand within some of them. */
-const EDGES = /^[ \t\r\n]+|[ \t\r\n]+$/g;
 const BLANKS = /[ \t\r\n]+/g;
 
 /**
@@ -13,17 +11,31 @@ const BLANKS = /[ \t\r\n]+/g;
  */
 export function readTags(text: string): Tags | null {
   const parts = text.split(';');
-  if (parts.at(-1)!.replace(EDGES, '') === '') parts.pop();
+  if (trimBlanks(parts.at(-1)!) === '') parts.pop();
   const tags = new Map<string, string>();
   for (const part of parts) {
     const equals = part.indexOf('=');
     if (equals === -1) return null;
-    const name = part.slice(0, equals).replace(EDGES, '');
+    const name = trimBlanks(part.slice(0, equals));
     if (!NAME.test(name) || tags.has(name)) return null;
-    tags.set(name, part.slice(equals + 1).replace(EDGES, ''));
+    tags.set(name, trimBlanks(part.slice(equals + 1)));
   }
   return tags;
 }
+
+/**
+ * Without folding white space around it. A loop: the regular expression for the end of a text tries every blank of a long
+ * run within it, and a stranger chooses the run.
+ */
+export function trimBlanks(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0d);
 
 /** Of a value in which folding means nothing: base64, lists. */
 export const withoutBlanks = (value: string): string => value.replace(BLANKS, '');
@@ -31,7 +43,7 @@ export const withoutBlanks = (value: string): string => value.replace(BLANKS, ''
 /** Colon-separated, in lower case. */
 export const listOf = (value: string): string[] =>
   value.split(':').flatMap((entry) => {
-    const name = entry.replace(EDGES, '').toLowerCase();
+    const name = trimBlanks(entry).toLowerCase();
     return name === '' ? [] : [name];
   });
 
