@@ -1,6 +1,6 @@
 /**
- * ARC (RFC 8617 §5.2): whether the chain of those who handled the message before holds. Its structure and its seals are
- * mailauth's, in its strict mode; the newest message signature, which covers the body, is ours, as DKIM's are.
+ * ARC (RFC 8617 §5.2): whether the chain of those who handled the message before holds. Its structure and its seals
+ * are mailauth's, in its strict mode; the newest message signature, which covers the body, is ours, as DKIM's are.
  */
 import { arc, getARChain } from 'mailauth/lib/arc/index.js';
 import { LIMITS } from '../config/limits.ts';

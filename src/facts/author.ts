@@ -1,6 +1,6 @@
 /**
- * Whose domain stands in From (RFC 5322 §3.6.2, RFC 9989 §5.3.1): the one that a reader is shown, and that DMARC is about.
- * Only what every reader must read alike has a domain; anything else says why not. Pure.
+ * Whose domain stands in From (RFC 5322 §3.6.2, RFC 9989 §5.3.1): the one that a reader is shown, and that DMARC is
+ * about. Only what every reader must read alike has a domain; anything else says why not. Pure.
  */
 import type { Field } from '../message/headers.ts';
 import { parseDomain } from '../smtp/domain.ts';

@@ -1,6 +1,6 @@
 /**
- * The public key that a signer publishes (RFC 6376 §3.6.1, §6.1.2; RFC 8463 §4): a TXT record as a key ready for use, or
- * why it is none. Parsing one costs more than verifying with it, so keys are kept by name for as long as DNS says.
+ * The public key that a signer publishes (RFC 6376 §3.6.1, §6.1.2; RFC 8463 §4): a TXT record as a key ready for use,
+ * or why it is none. Parsing one costs more than verifying with it, so keys are kept by name for as long as DNS says.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { LIMITS } from '../config/limits.ts';

@@ -1,6 +1,6 @@
 /**
- * One DKIM-Signature, or the ARC-Message-Signature that is written like one (RFC 6376 §3.5, §6.1.1; RFC 8617 §4.1.2), as a
- * value: or why it cannot be verified, before anything is looked up or hashed. Pure.
+ * One DKIM-Signature, or the ARC-Message-Signature that is written like one (RFC 6376 §3.5, §6.1.1; RFC 8617 §4.1.2),
+ * as a value: or why it cannot be verified, before anything is looked up or hashed. Pure.
  */
 import type { Field } from '../message/headers.ts';
 import type { Canonicalisation } from '../scanner/body_hasher.ts';

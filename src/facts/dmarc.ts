@@ -1,6 +1,7 @@
 /**
- * DMARC (RFC 7489, and RFC 9989 which replaced it): does the author's domain stand for this message, and what does it ask
- * for if not? Discovery of the policy, by the tree walk, and alignment are mailauth's, in its strict mode, over our DNS.
+ * DMARC (RFC 7489, and RFC 9989 which replaced it): does the author's domain stand for this message, and what does it
+ * ask for if not? Discovery of the policy, by the tree walk, and alignment are mailauth's, in its strict mode, over
+ * our DNS.
  */
 import { evaluateDmarc } from 'mailauth/lib/dmarc/index.js';
 import { LIMITS } from '../config/limits.ts';

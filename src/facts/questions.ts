@@ -1,10 +1,11 @@
 /**
  * What one evaluation may ask of DNS, and for how long its conclusion holds.
  *
- * `Questions` is a Dns with a budget and an end: beyond either, look-ups fail as if no server answered, so that records
- * which lead from one to the next cost a stranger's mail no more than this. It remembers the shortest TTL of all that it
- * was told. `Conclusions` keeps what followed from such answers just as long, because to conclude anew costs more than the
- * answers, which the cache of DNS has: SPF and DMARC by mailauth 0.05 ms a message, parsing a key 0.05 ms.
+ * `Questions` is a Dns with a budget and an end: beyond either, look-ups fail as if no server answered, so that
+ * records which lead from one to the next cost a stranger's mail no more than this. It remembers the shortest TTL of
+ * all that it was told. `Conclusions` keeps what followed from such answers just as long, because to conclude anew
+ * costs more than the answers, which the cache of DNS has: SPF and DMARC by mailauth 0.05 ms a message, parsing a key
+ * 0.05 ms.
  */
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';

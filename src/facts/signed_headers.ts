@@ -1,6 +1,7 @@
 /**
- * The bytes that a signature of header fields is made over (RFC 6376 §3.4.1, §3.4.2, §3.7, §5.4.2), and that ARC seals are
- * (RFC 8617 §5.1.1). Pure; text is one char per byte. Each field is canonicalised once, whatever the number of signatures.
+ * The bytes that a signature of header fields is made over (RFC 6376 §3.4.1, §3.4.2, §3.7, §5.4.2), and that ARC
+ * seals are (RFC 8617 §5.1.1). Pure; text is one char per byte. Each field is canonicalised once, whatever the number
+ * of signatures.
  */
 import type { Field } from '../message/headers.ts';
 import type { Canonicalisation } from '../scanner/body_hasher.ts';
@@ -28,8 +29,8 @@ export class SignedHeaders {
   }
 
   /**
-   * The fields that `names` lists, each name taking the lowest one left, and nothing where none is left: so a name that is
-   * listed once more than it occurs keeps others from being added; then the signature's own field without b=.
+   * The fields that `names` lists, each name taking the lowest one left, and nothing where none is left: so a name
+   * that is listed once more than it occurs keeps others from being added; then the signature's own field without b=.
    */
   signed(names: readonly string[], own: Field, canonicalisation: Canonicalisation): string {
     const taken = new Map<string, number>();

@@ -1,5 +1,6 @@
 /**
- * SPF (RFC 7208): may this client send for this domain? The evaluation is mailauth's, in its strict mode, over our DNS.
+ * SPF (RFC 7208): may this client send for this domain? The evaluation is mailauth's, in its strict mode, over our
+ * DNS.
  *
  *   bound                    when it is reached
  *   10 terms, 2 void ones    permerror (RFC 7208 §4.6.4)

@@ -24,8 +24,8 @@ export function readTags(text: string): Tags | null {
 }
 
 /**
- * Without folding white space around it. A loop: the regular expression for the end of a text tries every blank of a long
- * run within it, and a stranger chooses the run.
+ * Without folding white space around it. A loop: the regular expression for the end of a text tries every blank of a
+ * long run within it, and a stranger chooses the run.
  */
 export function trimBlanks(text: string): string {
   let from = 0;

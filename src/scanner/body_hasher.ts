@@ -1,13 +1,13 @@
 /**
- * Body hashes of DKIM (RFC 6376 §3.7) while the body streams, one for each distinct pair of canonicalisation and length:
- * all algorithms that may still be verified hash with SHA-256 (RFC 8301 §3.1, RFC 8463 §3).
+ * Body hashes of DKIM (RFC 6376 §3.7) while the body streams, one for each distinct pair of canonicalisation and
+ * length: all algorithms that may still be verified hash with SHA-256 (RFC 8301 §3.1, RFC 8463 §3).
  *
  *   body ─┬─ simple:  spans as they are, line ends at the end held back ─┬─► hash of the first l= bytes
  *         └─ relaxed: through the relaxer, once                          ├─► hash of another length
  *                                                                        └─► hash of all
  *
- * Memory: the states of the hashes, and 4 KiB where the body comes in small pieces (dots that are unstuffed): a piece of
- * some bytes must not cost a call of the hash each.
+ * Memory: the states of the hashes, and 4 KiB where the body comes in small pieces (dots that are unstuffed): a piece
+ * of some bytes must not cost a call of the hash each.
  */
 import { createHash } from 'node:crypto';
 import { assert } from '../base/assert.ts';

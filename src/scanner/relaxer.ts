@@ -34,8 +34,8 @@ export const RELAXED_OUT_BYTES_MIN = 256;
 
 export interface Relaxer {
   /**
-   * Reads bytes[from, to), writes canonical bytes to `out` from its start on (`state[RELAXED.written]`), and returns the
-   * offset after the last byte read: `to`, or less when `out` was full: call again, until it is `to`. Throws for a
+   * Reads bytes[from, to), writes canonical bytes to `out` from its start on (`state[RELAXED.written]`), and returns
+   * the offset after the last byte read: `to`, or less when `out` was full: call again, until it is `to`. Throws for a
    * range that `bytes` does not have.
    */
   relax(bytes: Uint8Array, from: number, to: number, state: Int32Array, out: Uint8Array): number;

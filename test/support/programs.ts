@@ -20,6 +20,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   haproxy: 'haproxy',
   slapadd: 'slapd',
   slapd: 'slapd',
+  dkimsign: 'python3-dkim python3-nacl',
+  arcsign: 'python3-dkim python3-authres',
 };
 
 /** The path of a program; throws where it is not installed. */

@@ -67,7 +67,9 @@ describe('what mailauth signs', () => {
     const own = `${field}\r\n\tbh=${bh}; b=`;
     const bytes = `from:a@example.org\r\nsubject:x y\r\ndkim-signature:${field} bh=${bh}; b=`;
     const b = sign('sha256', Buffer.from(bytes), RSA.privateKey).toString('base64');
-    const message = `DKIM-Signature: ${own}${b.slice(0, 60)}\r\n\t ${b.slice(60)}\r\nFrom: a@example.org\r\nSubject: x  y\r\n\r\nHi\r\n`;
+    const folded = `${b.slice(0, 60)}\r\n\t ${b.slice(60)}`;
+    const rest = 'From: a@example.org\r\nSubject: x  y\r\n\r\nHi\r\n';
+    const message = `DKIM-Signature: ${own}${folded}\r\n${rest}`;
     assert.deepEqual(await verdict(message), ['pass']);
     assert.deepEqual(await verdict(`Cc: more@example.com\r\n${message}`), ['fail: signature']);
     assert.deepEqual(await verdict(`Subject: other\r\n${message}`), ['pass']); // signed once: the lowest one is meant

@@ -177,10 +177,15 @@ describe('ARC', () => {
 test('the field says all of it', async () => {
   const result = await authenticate(await signed(MESSAGE), new FakeDns(RECORDS), { spf: PASSED });
   const field = authenticationResults('mx.example.com', methodResults(result));
-  assert.match(
-    field,
-    /^Authentication-Results: mx\.example\.com;\r\n\tspf=pass smtp\.mailfrom=example\.org;\r\n\tdkim=pass header\.d=example\.org header\.s=rsa header\.a=rsa-sha256\r\n\theader\.b=\S{8,10};\r\n\tdmarc=pass policy\.dmarc=reject header\.from=example\.org\r\n$/,
-  );
+  const lines = [
+    'Authentication-Results: mx.example.com;',
+    '\tspf=pass smtp.mailfrom=example.org;',
+    '\tdkim=pass header.d=example.org header.s=rsa header.a=rsa-sha256',
+    '\theader.b=MARK;',
+    '\tdmarc=pass policy.dmarc=reject header.from=example.org',
+    '',
+  ];
+  assert.deepEqual(field.replace(/header\.b=\S{8,10};/, 'header.b=MARK;').split('\r\n'), lines);
 });
 
 test('the tally counts by all that a report says, and is bounded', async () => {

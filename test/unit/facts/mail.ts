@@ -21,6 +21,8 @@ export const RSA = rsaOf(2048);
 export const SHORT_RSA = rsaOf(768);
 export const ED25519 = {
   privateKey: ed25519.privateKey.export(pem) as string,
+  /** As dkimpy has it. */
+  seed: ed25519.privateKey.export({ type: 'pkcs8', format: 'der' }).subarray(-32).toString('base64'),
   record: record('ed25519', ed25519.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)),
 };
 

@@ -68,8 +68,16 @@ describe('forged ones', () => {
     test(`left: ${JSON.stringify(field)}`, () => assert.equal(isTaken(`${field}\r\n`), false));
 
   test('as edits, in order, with what is folded behind them', () => {
-    const text =
-      'Authentication-Results: mx.example.com;\r\n\tspf=pass\r\nSubject: x\r\nAuthentication-Results: mx.example.com\r\nTo: y\r\n\r\nbody';
+    const lines = [
+      'Authentication-Results: mx.example.com;',
+      '\tspf=pass',
+      'Subject: x',
+      'Authentication-Results: mx.example.com',
+      'To: y',
+      '',
+      'body',
+    ];
+    const text = lines.join('\r\n');
     const editor = new Editor(forgedResults(readFields(text).fields, HOST), text.length);
     const left = [...editor.apply(Buffer.from(text)), ...editor.end()].map((part) => Buffer.from(part).toString());
     assert.equal(left.join(''), 'Subject: x\r\nTo: y\r\n\r\nbody');
