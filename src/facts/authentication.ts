@@ -7,7 +7,8 @@
  *   body      .write(…) ─► body hashes                 │
  *   end       .end() ─► DKIM, ARC ─► DMARC ◄───────────┘ ─► AuthenticationResult
  *
- * It never rejects and never outlasts its signal by more than a turn: what was not found out by then is a `temperror`.
+ * It never rejects and never outlasts its signals by more than a turn: what was not found out by then is a `temperror`.
+ * A message that does not come to its end is let go of; nothing is under way for it but answers of DNS.
  * Memory a message: the header section as text, twice at most, and the states of four hashes.
  */
 import { assert } from '../base/assert.ts';

@@ -22,7 +22,7 @@ export function authorOf(fields: readonly Field[]): Author {
   return domains.size === 1 ? { tag: 'one', domain: [...domains][0]! } : { tag: 'several' };
 }
 
-/** Addresses as they stand, comments taken out; null where the grammar is broken. A group's members are authors, too. */
+/** As they stand, comments taken out; null where the grammar is broken. A group's members are authors, too. */
 export function addressesIn(value: string): string[] | null {
   const addresses: string[] = [];
   let bare = '';

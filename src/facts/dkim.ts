@@ -4,7 +4,7 @@
  *   headers ─► planSignatures ─► the hashes that the body needs ─► … body … ─► verifySignatures ─► results
  *
  *   what a stranger may do           and what becomes of it
- *   100 signatures                   ten are looked at: those of the author's domain, then from the top; the rest counts
+ *   100 signatures                   ten are looked at: those of the author's domain first; the rest is counted
  *   many l= and canonicalisations    four hashes of the body; a signature that needs a fifth is `policy`
  *   l= less than the body            `policy`: what follows is anybody's; l= more than it: `fail`
  *   From twice                       `policy`, all of them: the one that is signed need not be the one that is shown

@@ -4,7 +4,7 @@
  *
  *   From        a name that is folded before its colon (RFC 5322 §4.5) is a name: some mail readers show that From
  *    : a@b
- *   rubbish     a line that is no field belongs to the field above it: readers differ, and what is added to a field that
+ *   rubbish     a line that is no field belongs to the one above it: readers differ, and what is added to a field that
  *               is signed can only break the signature, while a line of its own would be seen and not be signed
  */
 import type { Field, HeaderSection } from './headers.ts';
