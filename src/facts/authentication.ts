@@ -47,6 +47,9 @@ export type AuthenticationResult = {
 /** What the headers of a message gave, for who judges it at that stage. */
 export type HeaderFindings = { readonly fields: readonly Field[]; readonly author: Author };
 
+/** What the session holds of it while the message streams. */
+export type Authentication = Pick<MessageAuthentication, 'headers' | 'write' | 'end'>;
+
 type Planned = {
   readonly author: Author;
   readonly headers: SignedHeaders;
@@ -79,7 +82,7 @@ export class Authenticator {
   }
 
   begin(spf: SpfResult | Promise<SpfResult>, signal: AbortSignal): Authentication {
-    return new Authentication(spf, signal, {
+    return new MessageAuthentication(spf, signal, {
       relaxer: this.#relaxer,
       dmarc: this.#dmarc,
       keys: this.#keys,
@@ -98,7 +101,7 @@ type Means = {
 };
 
 /** One message. */
-export class Authentication {
+class MessageAuthentication {
   readonly #spf: SpfResult | Promise<SpfResult>;
   readonly #signal: AbortSignal;
   readonly #means: Means;
