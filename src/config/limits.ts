@@ -228,31 +228,38 @@ const TABLE = {
     268_435_456,
     'a file of countries is 10 MB, one of cities 70; in memory once for all shards',
     'the file is a fault of the policy file',
+  ],
+
   // Authentication.
   authenticatedHeaderBytesMax: [
     65_536,
     'a session holds so much anyway; headers of real mail are a tenth of it',
     'no signature holds (permerror), the author is not known (dmarc permerror)',
+  ],
   dkimSignaturesMax: [
     10,
     'real mail has three; each costs a key look-up and 0.05 ms',
     "those of the author's domain are taken first, then from the top; the rest is counted",
+  ],
   dkimSignaturesReadMax: [100, 'whose turn it is among more than are verified', 'the rest is not read'],
   dkimBodyHashesMax: [
     4,
     'two canonicalisations, each with and without l=; a hash costs 0.6 ms a megabyte',
     'a signature that needs another is not verified (policy)',
+  ],
   dkimQueriesMax: [25, 'keys of ten signatures, and of ten seals and their message signature', 'temperror'],
   dkimRsaBitsMin: [1024, 'RFC 8301 §3.2', 'the signature is not verified (policy)'],
   dkimRsaBitsMax: [
     4096,
     'RFC 8301 §3.2 asks for no more; verifying with 16,384 bits costs 40 times what 2048 cost',
     'the signature is not verified (policy)',
+  ],
   dkimKeysMax: [2000, 'parsed keys kept by a shard, some 3 KB each: 6 MB', 'the least recently used one goes'],
   arcSetsMax: [
     10,
     'RFC 8617 §4.2.1 allows 50; each costs a key and a signature over all before it, and real chains have three',
     'the chain fails',
+  ],
   spfTermsMax: [10, 'RFC 7208 §4.6.4', 'permerror'],
   spfVoidTermsMax: [2, 'RFC 7208 §4.6.4', 'permerror'],
   spfQueriesMax: [50, 'ten terms, some of them with the addresses of many MXes', 'temperror'],

@@ -91,11 +91,8 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   6066: ['partly', 'TLS extensions', 'server name, towards names'],
   8996: ['yes', 'TLS 1.0 and 1.1 deprecated', 'TLS 1.2 and later'],
 
-  // Trust: none of this is done yet; mail is neither judged nor marked by it.
-  6376: ['no', 'DKIM', ''],
-  7208: ['no', 'SPF', ''],
   // Trust.
-  5782: ['no', 'DNS lists', ''],
+  5782: ['partly', 'DNS lists', 'test points are not asked for'],
   6008: ['yes', 'header.b in Authentication-Results', ''],
   6376: ['partly', 'DKIM', 'verified; nothing is signed. l= counts only where it covers the whole body'],
   7208: ['yes', 'SPF', 'explanations are not passed on'],
