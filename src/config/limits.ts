@@ -274,6 +274,50 @@ const TABLE = {
     'further kinds are counted as dropped',
   ],
 
+  // Content filters. Each number holds for one message at one filter unless it says otherwise.
+  filterBehindBytes: [
+    16_384,
+    'content that a filter has not taken; with what its socket holds (64 KiB, shared by all filters) all that it costs',
+    'the client is read no further until the filter has caught up',
+  ],
+  filterAnswerBytesMax: [
+    1_048_576,
+    'rspamd says some 10 KB; symbols with long options may be some 100 KB',
+    'the filter has failed (bounds)',
+  ],
+  filterHookAnswerBytesMax: [
+    8_388_608,
+    'a body in base64, 6 MB of it; reading so much JSON holds a shard up for some 30 ms',
+    'failed (bounds)',
+  ],
+  filterChangesMax: [
+    500,
+    'header fields and recipients that are changed; a chatty filter adds some 20',
+    'failed (bounds)',
+  ],
+  filterChangeBytesMax: [262_144, 'the text of all these: a signature is 1 KB, an ARC set 5 KB', 'failed (bounds)'],
+  filterBodyBytesMax: [16_777_216, 'a replaced body is held in memory', 'failed (bounds)'],
+  filterBodiesBytesMax: [
+    67_108_864,
+    'the replaced bodies of all messages that a filter is just telling us, for each shard',
+    'failed (bounds)',
+  ],
+  filterNamesMax: [200, 'symbols or viruses that are remembered, 100 characters each', 'the rest are left out'],
+  filterReplyTextMax: [400, 'one reply line is 512 octets (RFC 5321 §4.5.3.1.5)', 'the text is cut'],
+  filterIdleConnectionsMax: [20, 'connections kept for the next message, for each shard', 'further ones are closed'],
+  filterIdleSeconds: [20, 'below the patience of those who listen', 'the connection is closed'],
+  milterPacketBytesMax: [
+    131_072,
+    'MILTER_CHUNK_SIZE is 65,535, and some filters count their own header to it',
+    'failed (malformed)',
+  ],
+  milterProgressMax: [10_000, 'a filter at work says so once a second or so', 'failed (malformed)'],
+  milterFieldBytesMax: [
+    60_000,
+    'libmilter takes packets of 65,535; a field so large is no header of honest mail',
+    'the rest of its value is not shown to milters',
+  ],
+
   // The gate.
   listenBacklog: [
     4096,

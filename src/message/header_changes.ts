@@ -6,11 +6,11 @@ import type { Edit } from './envelope.ts';
 import type { Field, HeaderSection } from './headers.ts';
 
 export type HeaderChange =
-  /** `at`: before the field that is there at this index, 0 the first; behind the last where it is left out. */
-  | { readonly tag: 'add'; readonly name: string; readonly value: string; readonly at?: number }
-  /** From 1; behind the last one it is added. */
+  /** Before the field that is there at this index, 0 the first; `end`, or beyond the last one: behind all. */
+  | { readonly tag: 'add'; readonly name: string; readonly value: string; readonly before: number | 'end' }
+  /** From 1, or from the last one, -1; where there is none it is added behind all. */
   | { readonly tag: 'change'; readonly name: string; readonly nth: number; readonly value: string }
-  | { readonly tag: 'remove'; readonly name: string; readonly nth: number };
+  | { readonly tag: 'remove'; readonly name: string; readonly nth: number | 'all' };
 
 const NAME = /^[\x21-\x39\x3b-\x7e]{1,200}$/;
 const VALUE_CHARS_MAX = 65_536;
@@ -38,17 +38,23 @@ export function headerEdits(
 const isSound = (change: HeaderChange): boolean =>
   NAME.test(change.name) &&
   (change.tag === 'remove' || change.value.length <= VALUE_CHARS_MAX) &&
-  (change.tag === 'add' || (Number.isSafeInteger(change.nth) && change.nth >= 1)) &&
-  (change.tag !== 'add' || change.at === undefined || (Number.isSafeInteger(change.at) && change.at >= 0));
+  (change.tag === 'add' || change.nth === 'all' || (Number.isSafeInteger(change.nth) && change.nth !== 0)) &&
+  (change.tag !== 'add' || change.before === 'end' || (Number.isSafeInteger(change.before) && change.before >= 0));
 
 function make(entries: Entry[], change: HeaderChange): void {
-  if (change.tag === 'add') return add(entries, change.name, change.value, change.at);
+  if (change.tag === 'add') {
+    const at = change.before === 'end' ? Number.POSITIVE_INFINITY : change.before;
+    return add(entries, change.name, change.value, at);
+  }
   const name = change.name.toLowerCase();
-  let count = 0;
-  const found = entries.find((entry) => !entry.removed && entry.name === name && ++count === change.nth);
+  const named = entries.filter((entry) => !entry.removed && entry.name === name);
   if (change.tag === 'remove') {
-    if (found !== undefined) found.removed = true;
-  } else if (found === undefined) add(entries, change.name, change.value);
+    const gone = change.nth === 'all' ? named : named.slice(change.nth > 0 ? change.nth - 1 : change.nth).slice(0, 1);
+    for (const entry of gone) entry.removed = true;
+    return;
+  }
+  const found = named.at(change.nth > 0 ? change.nth - 1 : change.nth);
+  if (found === undefined) add(entries, change.name, change.value);
   else found.text = fieldText(change.name, change.value);
 }
 

@@ -89,6 +89,13 @@ export const REPLIES = {
   policyUnknown: [550, '5.1.1', '%s'],
   wrongProtocol: [554, '5.5.0', 'This is SMTP, and you speak something else'],
   insideOnly: [554, '5.7.1', 'This address serves inside clients only'], // RFC 5321 §3.1
+
+  // Content filters, where they have no words of their own (RFC 3463 §3.8).
+  filterFailed: [451, '4.3.0', 'The message cannot be examined at the moment, try again later'],
+  filterDeferred: [451, '4.7.1', 'The message is not accepted at the moment, try again later'],
+  filterRejected: [550, '5.7.1', 'The message is refused by policy'],
+  virusFound: [550, '5.7.1', 'The message contains malware: %s'],
+  spamFound: [550, '5.7.1', 'The message is taken for spam'],
 } as const satisfies Record<string, readonly [code: number, enhanced: string, text: string]>;
 
 export type ReplyKey = keyof typeof REPLIES;

@@ -92,7 +92,6 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   8996: ['yes', 'TLS 1.0 and 1.1 deprecated', 'TLS 1.2 and later'],
 
   // Trust.
-  5782: ['partly', 'DNS lists', 'test points are not asked for'],
   6008: ['yes', 'header.b in Authentication-Results', ''],
   6376: ['partly', 'DKIM', 'verified; nothing is signed. l= counts only where it covers the whole body'],
   7208: ['yes', 'SPF', 'explanations are not passed on'],

@@ -10,6 +10,7 @@ export const LAYERS: Readonly<Record<string, number>> = {
   cli: 7,
   relay: 6,
   facts: 5,
+  filters: 5,
   spool: 4,
   net: 4,
   scanner: 3,

@@ -15,14 +15,14 @@ const changed = (changes: readonly HeaderChange[], content = SECTION): string =>
   assert.ok(areSound(edits, content.length));
   return spliced(edits, content);
 };
-const add = (name: string, value: string, at?: number): HeaderChange => ({
+const add = (name: string, value: string, before: number | 'end' = 'end'): HeaderChange => ({
   tag: 'add',
   name,
   value,
-  ...(at === undefined ? {} : { at }),
+  before,
 });
 const change = (name: string, nth: number, value: string): HeaderChange => ({ tag: 'change', name, nth, value });
-const remove = (name: string, nth: number): HeaderChange => ({ tag: 'remove', name, nth });
+const remove = (name: string, nth: number | 'all'): HeaderChange => ({ tag: 'remove', name, nth });
 
 describe('changes', () => {
   const table: readonly (readonly [name: string, changes: readonly HeaderChange[], out: string])[] = [
@@ -36,6 +36,9 @@ describe('changes', () => {
     ['remove a folded one', [remove('b', 1)], 'A: 1\r\nA: 3\r\n\r\nbody'],
     ['remove one that is not there', [remove('A', 3)], SECTION],
     ['remove the first twice', [remove('A', 1), remove('A', 1)], 'B: 2\r\n more\r\n\r\nbody'],
+    ['remove all', [remove('A', 'all')], 'B: 2\r\n more\r\n\r\nbody'],
+    ['remove the last', [remove('A', -1)], 'A: 1\r\nB: 2\r\n more\r\n\r\nbody'],
+    ['change the last', [change('A', -1, '9')], 'A: 1\r\nB: 2\r\n more\r\nA: 9\r\n\r\nbody'],
     ['remove from behind', [remove('A', 2), remove('A', 1)], 'B: 2\r\n more\r\n\r\nbody'],
     ['remove what was added', [add('X', 'y'), remove('X', 1)], SECTION],
     [
