@@ -97,10 +97,10 @@ class GuardedExamination implements Examination, Subject {
     this.#fail(new FilterFailure('aborted', 'the message is not coming'));
   }
 
-  onCut(cut: (why: 'abort' | 'failure') => void): void {
+  readonly onCut = (cut: (why: 'abort' | 'failure') => void): void => {
     this.#cut = cut;
     if (this.#over) this.#cutNow('failure');
-  }
+  };
 
   #cutNow(why: 'abort' | 'failure'): void {
     const cut = this.#cut;

@@ -14,9 +14,10 @@ export type Subject = {
   readonly patience: Patience;
   /**
    * Registers what ends a connection at once, so that whoever waits on it hears; `abort` if the message is not coming,
-   * `failure` if the filter has used up its time. Called at most once, and only while the examination is not over.
+   * `failure` if the filter has used up its time. The latest one registered is called, at most once, and only while
+   * the examination is not over.
    */
-  onCut(cut: (why: 'abort' | 'failure') => void): void;
+  readonly onCut: (cut: (why: 'abort' | 'failure') => void) => void;
 };
 
 export interface Protocol {

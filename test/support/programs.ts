@@ -22,6 +22,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   slapd: 'slapd',
   dkimsign: 'python3-dkim python3-nacl',
   arcsign: 'python3-dkim python3-authres',
+  clamd: 'clamav-daemon',
+  'opendkim-genkey': 'opendkim-tools',
 };
 
 /** The path of a program; throws where it is not installed. */
