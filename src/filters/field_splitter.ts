@@ -29,7 +29,10 @@ export class FieldSplitter {
     return this.#done;
   }
 
-  /** Fields that `chunk` has completed. Where the section has ended, `before` and then `body` follow it, else it is null. */
+  /**
+   * Fields that `chunk` has completed. Where the section has ended, `before` and then `body` follow it, else it is
+   * null.
+   */
   push(chunk: Uint8Array): { fields: SplitField[]; before: string; body: Uint8Array | null } {
     const fields: SplitField[] = [];
     for (let at = 0; at < chunk.length; ) {

@@ -1,4 +1,7 @@
-/** rspamd: POST /checkv2, the message as the body, what is known of it in headers; what it answers is rspamd_answer.ts's. */
+/**
+ * rspamd: POST /checkv2, the message as the body, what is known of it in headers; what it answers is
+ * rspamd_answer.ts's.
+ */
 import type { FilterConfigOf } from '../config/filters.ts';
 import type { BodyBudget } from './changes.ts';
 import { Changes } from './changes.ts';

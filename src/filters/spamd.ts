@@ -5,7 +5,8 @@
  *   → SYMBOLS SPAMC/1.5 CRLF [User: name CRLF] CRLF message FIN
  *   ← SPAMD/1.1 0 EX_OK CRLF … Spam: True ; 15.0 / 5.0 CRLF … CRLF NAME,NAME
  *
- * Of what it says only score, limit and symbols are used, and the fields that tell of them are written here: HEADERS and
+ * Of what it says only score, limit and symbols are used, and the fields that tell of them are written here: HEADERS
+ * and
  * PROCESS would return a header section that is to replace ours, and a mail's headers are not spamd's to rewrite.
  */
 import type { FilterConfigOf } from '../config/filters.ts';

@@ -11,7 +11,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
-import type { PolicyDocument } from '../policy/document.ts';
+import type { PolicyInForce } from '../relay/policy.ts';
 import type { QueueChunk, QueueRequest } from '../relay/queue_requests.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
 
@@ -21,7 +21,7 @@ export type ShardTask = {
   readonly node: string;
   readonly config: Config;
   readonly tls: TlsMaterial | null;
-  readonly policy: PolicyDocument;
+  readonly policy: PolicyInForce;
   /** From it come the keys of TLS tickets, so that a client may come back to any shard. */
   readonly ticketSecret: Uint8Array;
   readonly metrics: MetricsMemory;
@@ -45,7 +45,7 @@ export type ToShard =
   /** For STARTTLS from now on. */
   | { readonly tag: 'tls'; readonly material: TlsMaterial }
   /** In force from the next transaction on. */
-  | { readonly tag: 'policy'; readonly document: PolicyDocument }
+  | { readonly tag: 'policy'; readonly policy: PolicyInForce }
   /** No new transaction; the task ends when the open ones have, or after so long. */
   | { readonly tag: 'drain'; readonly msMax: number }
   /** An operator's question; then one `more` for each further chunk of its answer, or `cancel`. */

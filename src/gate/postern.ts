@@ -17,7 +17,6 @@ import { sizeThreadPool } from '../config/thread_pool.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
 import { checkTlsMaterial } from '../net/tls.ts';
-import type { PolicyDocument } from '../policy/document.ts';
 import { PressureWord, pressureMemory } from '../relay/pressure_word.ts';
 import { QueueDesk } from '../relay/queue_desk.ts';
 import type { QueueSource } from '../relay/queue_requests.ts';
@@ -30,7 +29,7 @@ import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/met
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
 import { Gate } from './gate.ts';
 import { listenFault, StartFailure } from './listeners.ts';
-import { readPolicy, watchPolicy } from './policy_file.ts';
+import { PolicyFile } from './policy_file.ts';
 import { PressureWatch } from './pressure_watch.ts';
 import type { SpoolLock } from './spool_lock.ts';
 import { lockSpool } from './spool_lock.ts';
@@ -73,11 +72,9 @@ const LOG_LIMITS = {
 export async function startPostern(config: Config, parts: PosternParts = {}): Promise<Postern> {
   sizeThreadPool(config.workers);
   const tls = readTls(config);
-  const policy = readPolicy(config.config);
-  const faults = [tls, policy].flatMap((read) => ('faults' in read ? read.faults : []));
-  if ('faults' in tls || 'faults' in policy) throw new StartFailure(faults);
+  if ('faults' in tls) throw new StartFailure(tls.faults);
   const lock = await lockSpool(await prepareSpool(config.spoolDir), config.spoolDir);
-  const postern = new Postern(config, parts, { tls, policy: policy.document }, lock);
+  const postern = new Postern(config, parts, tls, lock);
   try {
     await postern.start();
   } catch (error) {
@@ -86,9 +83,6 @@ export async function startPostern(config: Config, parts: PosternParts = {}): Pr
   }
   return postern;
 }
-
-/** What was read of other files than the environment names by itself. */
-type Files = { readonly tls: Tls; readonly policy: PolicyDocument };
 
 type Tls = { readonly material: TlsMaterial | null; readonly warnings: readonly string[] };
 
@@ -125,9 +119,9 @@ export class Postern {
   #closeOperator: () => Promise<void> = async () => {};
   #listening: Addresses = { outside: [], inside: [], admin: null };
   #stopped: Promise<void> | null = null;
-  #endWatch: () => void = () => {};
+  readonly #policy: PolicyFile;
 
-  constructor(config: Config, parts: PosternParts, { tls, policy }: Files, lock: SpoolLock) {
+  constructor(config: Config, parts: PosternParts, tls: Tls, lock: SpoolLock) {
     const { hostname, workers } = config;
     const refusals = Object.entries(REPLIES).flatMap(([key, [code]]) => (code >= 400 ? [[key, code] as const] : []));
     const memory = createMetricsMemory(workers, Object.fromEntries(refusals));
@@ -144,6 +138,12 @@ export class Postern {
       (lines) => metrics.count('log_lines_dropped', lines),
       parts.logTo,
     );
+    this.#policy = new PolicyFile(
+      config.config,
+      config.spoolDir,
+      (detail) => this.#sink.log('source-trouble', { source: 'policy', detail }),
+      () => void this.reloadPolicy(),
+    );
     this.#supervisor = new Supervisor(
       {
         config,
@@ -158,7 +158,6 @@ export class Postern {
         onRestart: () => metrics.count('shard_restarts'),
       },
       tls.material,
-      policy,
     );
     const logger = this.#sink;
     this.#gate = new Gate({ config, dispatcher: this.#supervisor, pressure: word, metrics, logger });
@@ -178,13 +177,16 @@ export class Postern {
   async start(): Promise<void> {
     this.#sink.log('starting', { pid: process.pid, node: process.version, config: redact(this.#config) });
     const { outside, inside } = await this.#gate.listen();
-    await this.#supervisor.start();
+    await this.#policy.open();
+    const read = await this.#policy.read();
+    if ('faults' in read) throw new StartFailure(read.faults);
+    await this.#supervisor.start(read.policy);
     await this.#watch.start();
     this.#logCertificates();
     this.#admin = await this.#openAdmin();
     await this.#openOperator();
     this.#listening = { outside, inside, admin: this.#admin?.address ?? null };
-    this.#endWatch = watchPolicy(this.#config.config, () => this.reloadPolicy());
+    this.#policy.watch(() => void this.reloadPolicy());
     this.#status.state = 'serving';
     this.#sink.log('ready', { ...this.#listening, shards: this.#config.workers });
   }
@@ -216,15 +218,15 @@ export class Postern {
   }
 
   /** Reads the policy file again: the whole of it takes effect, or nothing. Open transactions go on as they are. */
-  reloadPolicy(): boolean {
+  async reloadPolicy(): Promise<boolean> {
     const { config: file } = this.#config;
-    const policy = readPolicy(file);
-    if ('faults' in policy) {
-      this.#sink.log('policy-refused', { file, faults: policy.faults });
+    const read = await this.#policy.read();
+    if ('faults' in read) {
+      this.#sink.log('policy-refused', { file, faults: read.faults });
       return false;
     }
-    this.#supervisor.reloadPolicy(policy.document);
-    this.#sink.log('policy-loaded', { file, rules: policy.document.rules.length });
+    this.#supervisor.reloadPolicy(read.policy);
+    this.#sink.log('policy-loaded', { file, rules: read.policy.document.rules.length });
     return true;
   }
 
@@ -249,13 +251,13 @@ export class Postern {
   async #stop(msMax: number, why: string): Promise<void> {
     this.#status.state = 'stopping';
     this.#sink.log('stopping', { why, seconds: msMax / 1000 });
-    this.#endWatch();
     this.#gate.stop();
     await this.#closeOperator();
     await this.#supervisor.stop(msMax);
     this.#gate.close();
     this.#watch.stop();
     await this.#admin?.close();
+    await this.#policy.close();
     this.#lock.release();
     this.#sink.log('stopped');
     await this.#sink.end();

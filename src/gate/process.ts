@@ -29,7 +29,7 @@ export async function runProcess(loaded: Loaded, parts: PosternParts): Promise<v
   });
   process.on('SIGHUP', () => {
     postern.reloadTls();
-    postern.reloadPolicy();
+    void postern.reloadPolicy();
   });
   process.on('SIGTERM', () => stopAndExit(postern, 'SIGTERM'));
   process.once('SIGINT', () => {

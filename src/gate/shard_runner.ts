@@ -102,7 +102,7 @@ function obeyUntilDrained(port: MessagePort, shard: ShardDoors, answers: Answers
           shard.reloadTls(message.material);
           return;
         case 'policy':
-          shard.reloadPolicy(message.document);
+          shard.reloadPolicy(message.policy);
           return;
         case 'drain':
           shard.drain(message.msMax).then(resolve, reject);

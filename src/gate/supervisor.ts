@@ -13,7 +13,7 @@ import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
-import type { PolicyDocument } from '../policy/document.ts';
+import type { PolicyInForce } from '../relay/policy.ts';
 import { clearSiteCounts, siteCountsMemory } from '../relay/site_counts.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
@@ -56,17 +56,16 @@ export class Supervisor {
   readonly #tasks = new Map<number, Promise<void>>();
   readonly #waiting = new Map<number, NodeJS.Timeout>();
   #tls: TlsMaterial | null;
-  #policy: PolicyDocument;
+  #policy: PolicyInForce | null = null;
   #phase: 'starting' | 'serving' | 'stopping' = 'starting';
   #startFailed: (error: Error) => void = () => {};
   #allReady: () => void = () => {};
   #turn = 0;
 
-  constructor(settings: SupervisorSettings, tls: TlsMaterial | null, policy: PolicyDocument) {
+  constructor(settings: SupervisorSettings, tls: TlsMaterial | null) {
     const { workers } = settings.config;
     this.#settings = settings;
     this.#tls = tls;
-    this.#policy = policy;
     this.#siteCounts = siteCountsMemory(workers);
     this.slots = Array.from({ length: workers }, (_, shard) => new ShardSlot(shard));
     this.#pool = new Piscina({
@@ -89,7 +88,8 @@ export class Supervisor {
    * matter
    * for the operator, and so is a disk that is not there.
    */
-  start(): Promise<void> {
+  start(policy: PolicyInForce): Promise<void> {
+    this.#policy = policy;
     return new Promise((resolve, reject) => {
       const tooLong = setTimeout(() => reject(new Error('shards are not ready in time')), LIMITS.startMsMax);
       this.#allReady = () => {
@@ -133,9 +133,9 @@ export class Supervisor {
   }
 
   /** In force in all shards from the next transaction of each session on, and in those that are run later. */
-  reloadPolicy(document: PolicyDocument): void {
-    this.#policy = document;
-    for (const slot of this.slots) slot.post({ tag: 'policy', document });
+  reloadPolicy(policy: PolicyInForce): void {
+    this.#policy = policy;
+    for (const slot of this.slots) slot.post({ tag: 'policy', policy });
   }
 
   crash(shard: number): void {
@@ -179,7 +179,7 @@ export class Supervisor {
       node,
       config,
       tls: this.#tls,
-      policy: this.#policy,
+      policy: this.#policy!,
       ticketSecret: this.#settings.ticketSecret,
       metrics: metricsMemory,
       siteCounts: this.#siteCounts,

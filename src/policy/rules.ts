@@ -64,7 +64,9 @@ export class Rules {
   /** Whatever a rule asks for. */
   readonly needed: ReadonlySet<FactId>;
 
-  constructor(rules: readonly Rule[]) {
+  /** Rules that ask for a fact which nobody gives are left out; absent `given`: all facts are given. */
+  constructor(all: readonly Rule[], given?: ReadonlySet<FactId>) {
+    const rules = given === undefined ? all : all.filter(({ when }) => mayHold(when, given));
     for (const rule of rules) this.#byStage.set(rule.stage, [...(this.#byStage.get(rule.stage) ?? []), rule]);
     this.needed = new Set(rules.flatMap(({ when }) => factsOf(when)));
   }
@@ -101,5 +103,19 @@ function applied(verdict: Verdict, rule: string, action: Action): Verdict {
       return { ...verdict, final: { rule, ...action, status: '5.7.1' } };
     default:
       return { ...verdict, final: { tag: action.tag, rule, text: '', status: '5.7.1' } };
+  }
+}
+
+/** By `all` of them a condition cannot hold where one of its facts is never known. */
+function mayHold(when: Condition, given: ReadonlySet<FactId>): boolean {
+  switch (when.tag) {
+    case 'all':
+      return when.conditions.every((each) => mayHold(each, given));
+    case 'any':
+      return when.conditions.some((each) => mayHold(each, given));
+    case 'not':
+      return true;
+    case 'fact':
+      return given.has(when.fact) || when.tests.every((test) => test.tag === 'known' && !test.known);
   }
 }

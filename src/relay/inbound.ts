@@ -4,7 +4,8 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { monotonicMs, wallMs } from '../base/clock.ts';
-import type { Envelope, Side } from '../message/envelope.ts';
+import { composeEdits } from '../message/edits.ts';
+import type { ContentFacts, Edit, Envelope, Side } from '../message/envelope.ts';
 import type { Via } from '../message/received.ts';
 import { receivedField } from '../message/received.ts';
 import { judgeContent } from '../policy/content.ts';
@@ -46,20 +47,22 @@ export async function acceptMessage(
   const startMs = monotonicMs();
   const refusal = judgeContent(arrival.toJudge, relay.contentRules);
   const found = { bytes: arrival.facts.bytes, recipients: transaction.recipients.length };
-  const passage = refusal === null ? await inspection.content(found) : { key: refusal };
+  const passage = refusal === null ? await inspection.content(found, transaction) : { key: refusal };
   if ('key' in passage) {
     arrival.discard();
     return passage;
   }
-  const envelope = sealEnvelope(relay, origin, transaction, arrival, passage);
-  if (passage.discard) {
-    arrival.discard();
+  const { draft, content } =
+    passage.body === null ? { draft: arrival.draft, content: arrival.facts } : replaced(relay, arrival, passage);
+  const envelope = sealEnvelope(relay, origin, transaction, content, passage);
+  if (passage.discard || envelope.recipients.length === 0) {
+    draft.discard();
     relay.logger.log('discarded', { id: envelope.id, session: origin.session, from: envelope.sender });
     return { id: envelope.id };
   }
   try {
     // 250 means on disk: nothing above this line promises anything.
-    const stored = await arrival.draft.commit(envelope, passage.hold ? 'held' : 'due');
+    const stored = await draft.commit(envelope, passage.hold ? 'held' : 'due');
     if (passage.hold) relay.spool.rest(stored);
     else relay.outbound.enqueue(stored);
   } catch (error) {
@@ -69,16 +72,34 @@ export async function acceptMessage(
   return { id: envelope.id };
 }
 
+/** A filter has another body: the header section as it came, and that. Edits lie in the header section only. */
+function replaced(relay: Relay, arrival: Arrival, { header, body }: Passage) {
+  arrival.draft.discard();
+  const bytes = Buffer.concat([Buffer.from(header, 'latin1'), body!]);
+  const draft = relay.spool.begin(bytes.length);
+  draft.write(bytes, 0, bytes.length);
+  const content: ContentFacts = {
+    bytes: bytes.length,
+    dotted: bytes[0] === DOT || bytes.includes('\n.'),
+    eightBit: bytes.some((byte) => byte > 127),
+    endsInCrlf: bytes.length === 0 || bytes.subarray(-2).toString('latin1') === '\r\n',
+    headerBytes: header.length,
+  };
+  return { draft, content };
+}
+
+const DOT = 0x2e;
+
 function sealEnvelope(
   relay: Relay,
   origin: Origin,
   transaction: Transaction,
-  arrival: Arrival,
+  content: ContentFacts,
   passage: Passage,
 ): Envelope {
   const id = relay.nextId();
   const acceptedMs = wallMs();
-  const recipients = relay.completed(transaction.recipients);
+  const recipients = relay.completed(passage.recipients);
   const received = receivedField({
     via: origin.via,
     by: relay.config.hostname,
@@ -87,18 +108,24 @@ function sealEnvelope(
     smtpUtf8: transaction.smtpUtf8,
     timeMs: acceptedMs,
   });
+  const edits = composeEdits({ trace: [{ at: 0, drop: 0, insert: received + passage.fields }], ...passage.edits });
   return {
     id,
     origin: origin.side,
     acceptedMs,
-    sender: transaction.sender,
+    sender: passage.sender,
     smtpUtf8: transaction.smtpUtf8,
     ...(transaction.ret === undefined ? {} : { ret: transaction.ret }),
     ...(transaction.envid === undefined ? {} : { envid: transaction.envid }),
     recipients,
-    content: arrival.facts,
-    edits: [{ at: 0, drop: 0, insert: received + passage.tags.map(fieldOf).join('') }],
+    content: withInsertions(content, edits),
+    edits,
   };
 }
 
-const fieldOf = ({ header, value }: Passage['tags'][number]): string => `${header}: ${value}\r\n`;
+/** What is inserted is sent like the rest of it: its dots are stuffed, and its bytes are what they are. */
+function withInsertions(content: ContentFacts, edits: readonly Edit[]): ContentFacts {
+  const dotted = content.dotted || edits.some(({ insert }) => /(?:^|\n)\./.test(insert));
+  const eightBit = content.eightBit || edits.some(({ insert }) => /[^\x00-\x7f]/.test(insert));
+  return dotted === content.dotted && eightBit === content.eightBit ? content : { ...content, dotted, eightBit };
+}

@@ -267,7 +267,10 @@ export class InboundSession implements ConnectionHandler {
   #newArrival(kind: 'data' | 'bdat'): Arrival {
     const expected = smtp.transactionOf(this.#session)?.sizeBytes ?? 0;
     const { scanner, spool, config } = this.#relay;
-    return new Arrival(scanner, spool.begin(expected), kind, config.messageBytesMax);
+    const transaction = smtp.transactionOf(this.#session)!;
+    const tap = this.#inspection.begin(transaction, smtp.helloOf(this.#session), this.#connection.secure);
+    const taps = tap === null ? [] : [tap];
+    return new Arrival(scanner, spool.begin(expected), kind, config.messageBytesMax, taps);
   }
 
   #dropArrival(): void {

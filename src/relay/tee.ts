@@ -1,4 +1,6 @@
-/** Content on its way into the draft, and past everybody who looks at it meanwhile; the slowest of them sets the pace. */
+/**
+ * Content on its way into the draft, and past everybody who looks at it meanwhile; the slowest of them sets the pace.
+ */
 import type { ContentSink } from '../scanner/decode.ts';
 
 /** Who looks at content while it arrives: as it will be in the journal, in order. */

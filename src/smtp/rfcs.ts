@@ -54,6 +54,7 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   3848: ['yes', 'Transmission types', 'in our Received fields'],
   5322: ['partly', 'Internet message format', 'what a relay writes (Received, DSNs) and counts; content is not mended'],
 
+  2047: ['partly', 'MIME encoded words', 'decoded for rules about subjects and names'],
   2045: ['partly', 'MIME bodies', 'quoted-printable in our notifications; content is passed on as it is'],
   2046: ['partly', 'MIME media types', 'as above; delimiters are found, for rules about parts'],
   2183: ['partly', 'Content-Disposition', 'names of attachments, for rules about them'],
@@ -86,6 +87,8 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   8020: ['no', 'NXDOMAIN cut', 'the DNS server of the tests keeps to it'],
   8767: ['no', 'Serving stale DNS data', 'its bound of TTLs alone'],
   9520: ['yes', 'Caching of resolution failures', ''],
+
+  7578: ['partly', 'multipart/form-data', 'written for the hook of our own'],
 
   // TLS.
   6066: ['partly', 'TLS extensions', 'server name, towards names'],

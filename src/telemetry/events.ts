@@ -36,6 +36,8 @@ export const EVENTS = {
   session: ['info', 'a session has ended: what it brought, how it ended'],
   rule: ['info', 'a rule of the policy held, with the facts in brief'],
   'source-trouble': ['warn', 'a fact could not be found out: nobody was there to ask, or the answer came late'],
+  filter: ['info', 'a content filter did not simply accept a message'],
+  'filter-breaker': ['warn', 'a content filter failed too often and is not asked for a while, or is asked again'],
   discarded: ['info', 'a message was answered 250 and dropped, as a rule said'],
   refused: ['info', 'a reply of class 4 or 5, by its key'],
   accepted: ['info', 'a message is durable, and its 250 is on its way'],

@@ -1,4 +1,6 @@
-/** Known recipients from a real OpenLDAP server on loopback: found or not, hostile addresses, TLS, a server that goes. */
+/**
+ * Known recipients from a real OpenLDAP server on loopback: found or not, hostile addresses, TLS, a server that goes.
+ */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
