@@ -62,6 +62,7 @@ class GuardedExamination implements Examination, Subject {
   readonly #findings: Promise<Findings>;
   readonly #failed = Promise.withResolvers<never>();
   #cut: ((why: 'abort' | 'failure') => void) | null = null;
+  #why: 'abort' | 'failure' = 'failure';
   #over = false;
   #tooLarge = false;
 
@@ -100,20 +101,21 @@ class GuardedExamination implements Examination, Subject {
 
   readonly onCut = (cut: (why: 'abort' | 'failure') => void): void => {
     this.#cut = cut;
-    if (this.#over) this.#cutNow('failure');
+    if (this.#over) this.#cutNow();
   };
 
-  #cutNow(why: 'abort' | 'failure'): void {
+  #cutNow(): void {
     const cut = this.#cut;
     this.#cut = null;
-    cut?.(why);
+    cut?.(this.#why);
   }
 
   #fail(failure: FilterFailure): void {
     if (this.#over) return;
+    this.#why = failure.reason === 'aborted' ? 'abort' : 'failure';
     this.#failed.reject(failure);
     this.#finish();
-    this.#cutNow(failure.reason === 'aborted' ? 'abort' : 'failure');
+    this.#cutNow();
   }
 
   #finish(): void {
