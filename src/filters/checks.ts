@@ -1,7 +1,6 @@
 /**
  * Whatever a filter wants is checked here before anybody else sees it: a filter may be broken or taken over, and its
- * words end up in replies, header sections and envelopes. What does not pass is a FilterFailure, so the fail mode
- * holds.
+ * words end up in replies, header sections and envelopes. What does not pass is a FilterFailure: the fail mode holds.
  */
 import { LIMITS } from '../config/limits.ts';
 import { parsePath, printMailbox } from '../smtp/address.ts';

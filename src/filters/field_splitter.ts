@@ -29,10 +29,7 @@ export class FieldSplitter {
     return this.#done;
   }
 
-  /**
-   * Fields that `chunk` has completed. Where the section has ended, `before` and then `body` follow it, else it is
-   * null.
-   */
+  /** Fields that `chunk` has completed. `before` and then `body` follow the section, null while it goes on. */
   push(chunk: Uint8Array): { fields: SplitField[]; before: string; body: Uint8Array | null } {
     const fields: SplitField[] = [];
     for (let at = 0; at < chunk.length; ) {

@@ -9,9 +9,7 @@
 import type { Side } from '../message/envelope.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
 
-/**
- * All that a filter may be told of a message beside its content. Mailboxes are without brackets, '' the null sender.
- */
+/** All that a filter may be told of a message beside its content. Mailboxes have no brackets, '' is the null sender. */
 export type FilteredEnvelope = {
   readonly side: Side;
   /** Names the message where it has a name already, else the session. */

@@ -7,8 +7,7 @@
  *                                      └──────────► open: accept; closed: defer ─────┘
  *
  * Of failures the breaker counts those that speak of the filter's health. What one message can cause by itself
- * (`error`,
- * `bounds`) is left out, or a stranger could switch a filter off for all.
+ * (`error`, `bounds`) is left out, or a stranger could switch a filter off for all.
  */
 import type { FilterConfig } from '../config/filters.ts';
 import type { Timers } from '../net/dns_exchange.ts';

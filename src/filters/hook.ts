@@ -1,8 +1,7 @@
 /**
  * Our own filter protocol: JSON over HTTP, for who writes a filter of their own (README.md has an example).
  *
- *   POST, multipart/form-data (RFC 7578):  part `request`: JSON, hookRequestSchema; part `message`: the content,
- * streamed
+ *   POST, multipart/form-data (RFC 7578): part `request`: JSON, hookRequestSchema; part `message`: content, streamed
  *   200: JSON, hookAnswerSchema      204: accepted      anything else: the filter has failed
  */
 import { randomSecret } from '../base/random.ts';

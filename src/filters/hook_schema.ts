@@ -1,7 +1,6 @@
 /**
  * The JSON of our own filter protocol: what a hook is sent beside the message, and what it may answer. These schemas
- * are
- * the documentation: `postern config schema` prints them, filters/README.md tells the rest.
+ * are the documentation: `postern config schema` prints them, filters/README.md tells the rest.
  */
 import { z } from 'zod';
 

@@ -1,7 +1,6 @@
 /**
  * POST to a filter that speaks HTTP, by a pool of undici: content streams out in chunks as it arrives, the answer is
- * read
- * whole and bounded. An answer that comes before the end of the content counts, and the connection then ends.
+ * read whole and bounded. An answer that comes before the end of the content counts, and the connection then ends.
  */
 import { Pool } from 'undici';
 import type { FilterConfigOf, HttpTarget } from '../config/filters.ts';

@@ -1,7 +1,6 @@
 /**
  * A milter, protocol 6 down to 2, spoken to as an MTA does: the whole session for each message, replayed when its
- * content
- * begins to arrive.
+ * content begins to arrive.
  *
  *   CONNECT ─► HELO ─► MAIL ─► RCPT* ─► DATA ─► HEADER* ─► end of headers ─► BODY* ─► end of body ─► changes* verdict
  *

@@ -4,8 +4,7 @@
  *   open ─► negotiate ─► message ─► its end was answered with `continue`: QUIT_NC, idle ─► message …
  *                          └─► any other end: QUIT, closed
  *
- * libmilter takes a new connection (CONNECT after QUIT_NC) only in that one state; after an `accept` it would ignore
- * us.
+ * libmilter takes a new connection (CONNECT after QUIT_NC) in that one state; after an `accept` it would ignore us.
  */
 import type { FilterConfigOf } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';

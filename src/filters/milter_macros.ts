@@ -1,6 +1,5 @@
 /**
- * Macros: what a milter is told beside the arguments of a command, by Sendmail's names. One without a value is not
- * sent.
+ * Macros: what a milter is told beside the arguments of a command, by Sendmail's names. Without a value none is sent.
  * Where a filter has not named those it wants, it gets what Postfix sends by default, and the client's.
  */
 import { parsePath, printMailbox } from '../smtp/address.ts';

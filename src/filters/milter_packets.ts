@@ -7,7 +7,7 @@ import { LIMITS } from '../config/limits.ts';
 import { FilterFailure, malformed } from './filter.ts';
 
 /** What an MTA says (SMFIC_…). */
-export const COMMANDS = {
+const COMMANDS = {
   abort: 'A',
   body: 'B',
   connect: 'C',
@@ -26,7 +26,7 @@ export const COMMANDS = {
 export type Command = keyof typeof COMMANDS;
 
 /** What a filter says (SMFIR_…). */
-export const REPLY_LETTERS = {
+const REPLY_LETTERS = {
   '+': 'addRecipient',
   '2': 'addRecipientWithParameters',
   '-': 'removeRecipient',

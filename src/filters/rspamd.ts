@@ -1,7 +1,4 @@
-/**
- * rspamd: POST /checkv2, the message as the body, what is known of it in headers; what it answers is
- * rspamd_answer.ts's.
- */
+/** rspamd: POST /checkv2, the message as the body, what is known of it in headers. Its answer: rspamd_answer.ts. */
 import type { FilterConfigOf } from '../config/filters.ts';
 import type { BodyBudget } from './changes.ts';
 import { Changes } from './changes.ts';

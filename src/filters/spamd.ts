@@ -6,8 +6,7 @@
  *   ← SPAMD/1.1 0 EX_OK CRLF … Spam: True ; 15.0 / 5.0 CRLF … CRLF NAME,NAME
  *
  * Of what it says only score, limit and symbols are used, and the fields that tell of them are written here: HEADERS
- * and
- * PROCESS would return a header section that is to replace ours, and a mail's headers are not spamd's to rewrite.
+ * and PROCESS would return a header section to replace ours, and a mail's headers are not spamd's to rewrite.
  */
 import type { FilterConfigOf } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';

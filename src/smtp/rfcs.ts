@@ -59,6 +59,7 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   2046: ['partly', 'MIME media types', 'as above; delimiters are found, for rules about parts'],
   2183: ['partly', 'Content-Disposition', 'names of attachments, for rules about them'],
   2231: ['partly', 'MIME parameters in pieces', 'read in names of attachments'],
+  7578: ['partly', 'multipart/form-data', 'written for filters that speak our own protocol'],
 
   // Names, addresses, DNS.
   1034: ['partly', 'Domain names: concepts', "as a client: CNAMEs are followed; recursion is the resolver's"],
@@ -88,7 +89,6 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   8767: ['no', 'Serving stale DNS data', 'its bound of TTLs alone'],
   9520: ['yes', 'Caching of resolution failures', ''],
 
-  7578: ['partly', 'multipart/form-data', 'written for the hook of our own'],
 
   // TLS.
   6066: ['partly', 'TLS extensions', 'server name, towards names'],

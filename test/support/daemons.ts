@@ -1,7 +1,6 @@
 /**
  * Servers of others on loopback, each with a folder of its own: started by the test, ready when their port answers,
- * gone
- * with it. Two tests may be given the same port at the same moment; the one that finds it taken tries again.
+ * gone with it. Two tests may be given the same port at the same moment; the one that finds it taken tries again.
  */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';

@@ -167,10 +167,12 @@ for (const type of ['clamd', 'spamd', 'milter'] as const) {
     const peer = await startPeer((socket) => {
       changes.note();
       socket.on('data', () => changes.note());
-      socket.on('close', () => {
-        closed = true;
-        changes.note();
-      });
+      for (const end of ['end', 'close'] as const) {
+        socket.on(end, () => {
+          closed = true;
+          changes.note();
+        });
+      }
     });
     const timers = new ManualTimers();
     const { filter } = startFilter({ type, at: peer.at, stepMs: 1000 }, timers);
