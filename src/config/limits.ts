@@ -1,3 +1,4 @@
+// Large: one row a limit, and the table is read as a whole.
 /**
  * Every limit that is not an option: `[value, why this value, what happens when it is reached]`, the unit in the name.
  * Whoever adds a queue, a buffer or a wait adds its row here.
@@ -30,6 +31,9 @@ const TABLE = {
     'a fact that somebody else is asked for: a resolver with its tries, a directory; a client waits for our reply',
     'the fact is missing, and rules that ask for it do not hold',
   ],
+  unknownFree: [3, 'unknown recipients of a session that cost no wait: everybody mistypes', 'each further one waits'],
+  unknownStepMs: [250, 'the first wait of who guesses addresses', 'it doubles with each'],
+  unknownWaitMsMax: [8000, 'below what honest clients wait for a reply', 'it grows no further'],
   policyFileMs: [2000, 'the policy file is looked at this often', 'a change of it is in force so much later'],
 
   // Content.

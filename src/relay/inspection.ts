@@ -23,6 +23,7 @@ import type { Direction, Rewriting } from '../message/rewriting.ts';
 import { isPrivate } from '../net/addresses.ts';
 import { disposeOf } from '../policy/dmarc.ts';
 import type { Facts, Stage } from '../policy/facts.ts';
+import { unknownRecipientWaitMs } from '../policy/harvest.ts';
 import { judgeRecipient } from '../policy/recipient.ts';
 import type { Final, Trial, Verdict } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
@@ -67,6 +68,8 @@ export class Inspection {
   /** A rule has let the transaction, or the session, pass. */
   #accepted: 'no' | 'transaction' | 'session' = 'no';
   #tags: Tag[] = [];
+  /** Unknown recipients of this session. */
+  #unknown = 0;
   #spf: SpfResult | Promise<SpfResult> | null = null;
   #content: ContentInspection | null = null;
 
@@ -101,11 +104,21 @@ export class Inspection {
         if (denied !== null) return { key: denied };
         this.#subject = { ...this.#subject, recipient: command.mailbox };
         const facts: Facts = { rcpt: printMailbox(command.mailbox), 'rcpt.domain': command.mailbox.domain };
-        return this.#enter('rcpt', { facts, pending: [] }); // its facts are this recipient's alone
+        return this.#slowed(this.#enter('rcpt', { facts, pending: [] })); // its facts are this recipient's alone
       }
       default:
         return null;
     }
+  }
+
+  /** Who guesses addresses waits longer for each answer. */
+  #slowed(decision: Decision | Promise<Decision>): Decision | Promise<Decision> {
+    if (decision instanceof Promise) return decision.then((each) => this.#slowed(each));
+    if (decision?.key !== 'policyUnknown') return decision;
+    this.#unknown++;
+    const { unknownFree: free, unknownStepMs: stepMs, unknownWaitMsMax: waitMsMax } = LIMITS;
+    const waitMs = unknownRecipientWaitMs(this.#unknown, { free, stepMs, waitMsMax });
+    return waitMs === 0 ? decision : this.#delayed(decision, waitMs / 1000);
   }
 
   #mail(sender: string): Decision | Promise<Decision> {
@@ -170,7 +183,7 @@ export class Inspection {
     const { rewriting, document } = this.#policy;
     if (rewriting !== null || document.mime.strip.length > 0) return true;
     const { remove, add } = document.headers[side];
-    return remove.length + add.length > 0 && (side === 'inside' || !isPrivate(this.#subject.address));
+    return remove.length + add.length > 0;
   }
 
   /** The whole message is here: `facts` are what the scanner found in it. */

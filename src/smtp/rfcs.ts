@@ -89,7 +89,6 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   8767: ['no', 'Serving stale DNS data', 'its bound of TTLs alone'],
   9520: ['yes', 'Caching of resolution failures', ''],
 
-
   // TLS.
   6066: ['partly', 'TLS extensions', 'server name, towards names'],
   8996: ['yes', 'TLS 1.0 and 1.1 deprecated', 'TLS 1.2 and later'],
