@@ -1,7 +1,8 @@
 /**
- * Prints src/constants.h from the one table, src/scanner/scanner.ts: `node native/constants.ts >
+ * Prints src/constants.h from the tables of src/scanner/scanner.ts and relaxer.ts: `node native/constants.ts >
  * native/src/constants.h`.
  */
+import { HELD, RELAXED, RELAXED_OUT_BYTES_MIN, RELAXED_SLOTS } from '../src/scanner/relaxer.ts';
 import {
   CUT_SLOTS,
   CUTS_MAX,
@@ -20,7 +21,7 @@ const enumOf = (prefix: string, table: Readonly<Record<string, number>>): string
 
 export const constantsHeader = (): string =>
   [
-    '// Printed by native/constants.ts from src/scanner/scanner.ts: change it there.',
+    '// Printed by native/constants.ts from src/scanner/scanner.ts and relaxer.ts: change it there.',
     '#pragma once',
     'namespace postern {',
     `constexpr int INTERFACE_VERSION = ${INTERFACE_VERSION};`,
@@ -32,6 +33,10 @@ export const constantsHeader = (): string =>
     ...enumOf('STATE', STATE),
     ...enumOf('FLAG', FLAGS),
     ...enumOf('INSERT', INSERT),
+    `constexpr int RELAXED_SLOTS = ${RELAXED_SLOTS};`,
+    `constexpr int RELAXED_OUT_BYTES_MIN = ${RELAXED_OUT_BYTES_MIN};`,
+    ...enumOf('RELAXED', RELAXED),
+    ...enumOf('HELD', HELD),
     '}  // namespace postern',
     '',
   ].join('\n');

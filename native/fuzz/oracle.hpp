@@ -1,4 +1,4 @@
-// What src/scanner/scanner.ts promises, written once more without a thought for speed, and unlike the scanner: first the
+// What src/scanner/scanner.ts and relaxer.ts promise, written once more without a thought for speed, and unlike the scanner: first the
 // content as one string, then everything that is said of it from that string.
 #pragma once
 #include <string>
@@ -85,6 +85,33 @@ inline Result read(const std::string &wire, int mode) {
   result.state[postern::STATE_FLAGS] = flags;
   describe(result.content, result.state);
   return result;
+}
+
+// The body in relaxed form, its last CRLF included (RFC 6376 §3.4.4): first its lines, then each of them, then its end.
+inline std::string relaxed(const std::string &body) {
+  std::string result;
+  std::string ends;  // of lines, not yet known to be within the body
+  size_t start = 0;
+  while (start < body.size()) {
+    const size_t end = body.find("\r\n", start);
+    std::string line = body.substr(start, end == std::string::npos ? std::string::npos : end - start);
+    if (end == std::string::npos && line.back() == '\r') line.pop_back();  // half a line end, held back
+    std::string kept;
+    for (const char byte : line) {
+      const bool blank = byte == ' ' || byte == '\t';
+      if (!blank) kept += byte;
+      if (blank && (kept.empty() || kept.back() != ' ')) kept += ' ';
+    }
+    if (!kept.empty() && kept.back() == ' ') kept.pop_back();
+    if (!kept.empty()) {
+      result += ends + kept;
+      ends.clear();
+    }
+    if (end == std::string::npos) break;
+    ends += "\r\n";
+    start = end + 2;
+  }
+  return result.empty() ? result : result + "\r\n";
 }
 
 }  // namespace oracle

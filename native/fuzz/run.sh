@@ -17,6 +17,7 @@ printf '\2\100\20\1%s\r\n%s\r\n.\r\n' "$(printf 'x%.0s' {1..76})" "$(printf 'y%.
 printf '\0\7\3\2Received: a\r\n\tb\r\nTo: c\n\rd\r\n\r\n.\r.\n\r\n.\r\n' >build/corpus/bare
 printf '\3\377\37\5a\r\n.\r\n\r' >build/corpus/bdat
 printf '\2\377\377\7%s' "$(printf '..a\n%.0s' {1..1000})" >build/corpus/cuts_full
+printf '\2\100\20\1%s \t%s  \r\n%s \r\n\r\n \r\n\r\n' "$(printf 'x%.0s' {1..62})" "$(printf 'y z%.0s' {1..40})" "$(printf 'w%.0s' {1..63})" >build/corpus/blanks
 # Taken for a state: within a line of the header section, with a name matched to where no name is (the twelfth slot).
 zeros() { head -c "$1" /dev/zero; }
 { printf '\0\7\3\2'; zeros 4; printf '\1'; zeros 15; printf '\1'; zeros 23; printf '\373\377\377\377ceived: x\r\n'; } \

@@ -1,5 +1,6 @@
 // libFuzzer: every scanner that this processor runs, whole and over random splits, must say of the bytes what the oracle
-// says of them; and its cuts must keep the promises of src/scanner/scanner.ts.
+// says of them; and its cuts must keep the promises of src/scanner/scanner.ts. The same bytes are then a body that each
+// relaxer brings into the form that the oracle does.
 //
 //   byte  0      bit 0: BDAT; bit 1: a header section goes before, so that the fast path runs from the first byte on
 //         1..3   sizes of the chunks, in turn; the third is a small one
@@ -83,6 +84,30 @@ void hold(const NamedScan &named, const Result &result, const Result &expected) 
   }
 }
 
+// `out` is of another size each time, and a vector of its own, so that ASan sees a write beyond it.
+void relax(const NamedScan &named, const std::string &body, const std::vector<size_t> &sizes, const std::string &expected) {
+  int32_t state[RELAXED_SLOTS] = {};
+  std::string result;
+  size_t consumed = 0;
+  for (size_t turn = 0; consumed < body.size(); turn++) {
+    const std::string part = body.substr(consumed, sizes[turn % sizes.size()]);
+    const std::vector<uint8_t> chunk(part.begin(), part.end());
+    std::vector<uint8_t> out(RELAXED_OUT_BYTES_MIN + turn % 67);
+    for (size_t at = 0; at < chunk.size();) {
+      const size_t next = named.relax(chunk.data(), at, chunk.size(), state, out.data(), out.size());
+      const auto written = static_cast<size_t>(state[RELAXED_WRITTEN]);
+      if (next < at || next > chunk.size() || written > out.size()) broken(named.name, "relax stays in its ranges");
+      if (next == at && written == 0) broken(named.name, "relax gets on");
+      result.append(reinterpret_cast<const char *>(out.data()), written);
+      at = next;
+    }
+    consumed += chunk.size();
+  }
+  if (state[RELAXED_BEGUN] != (result.empty() ? 0 : 1)) broken(named.name, "begun says whether anything was written");
+  if (!result.empty()) result += "\r\n";
+  if (result != expected) broken(named.name, "the relaxed form");
+}
+
 // A state that no scanner left behind: what it says is nonsense, but it stays within its arguments.
 void stray(const NamedScan &named, const std::string &wire) {
   int32_t state[STATE_SLOTS] = {};
@@ -93,6 +118,9 @@ void stray(const NamedScan &named, const std::string &wire) {
   if (next == 0 || next > chunk.size()) broken(named.name, "a call gets on, whatever the state");
   if (state[STATE_CUTS] < 0 || state[STATE_CUTS] > CUTS_MAX) broken(named.name, "cuts fit, whatever the state");
   finish(state);
+  std::vector<uint8_t> out(RELAXED_OUT_BYTES_MIN);
+  named.relax(chunk.data(), 0, chunk.size(), state, out.data(), out.size());
+  if (static_cast<size_t>(state[RELAXED_WRITTEN]) > out.size()) broken(named.name, "relaxed bytes fit, whatever the state");
 }
 
 }  // namespace
@@ -105,11 +133,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (wire.empty()) return 0;
   const std::vector<size_t> splits = {size_t{1} + data[1], size_t{1} + data[2], size_t{1} + (data[3] & 7)};
   const Result expected = oracle::read(wire, mode);
+  const std::string relaxed = oracle::relaxed(wire);
   NamedScan scans[SCANS_MAX];
   const int count = available_scans(scans);
   for (int each = 0; each < count; each++) {
     hold(scans[each], run(scans[each], wire, mode, {wire.size()}), expected);
     hold(scans[each], run(scans[each], wire, mode, splits), expected);
+    relax(scans[each], wire, {wire.size()}, relaxed);
+    relax(scans[each], wire, splits, relaxed);
     stray(scans[each], wire);
   }
   return 0;

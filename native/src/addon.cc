@@ -1,4 +1,4 @@
-// The scanner for Node: two functions in plain C Node-API, nothing else. Checks its arguments, keeps none of them.
+// The scanner for Node: three functions in plain C Node-API, nothing else. Checks its arguments, keeps none of them.
 #include <node_api.h>
 
 #include "scanner_core.hpp"
@@ -7,6 +7,8 @@ namespace {
 
 using postern::CUT_SLOTS;
 using postern::CUTS_MAX;
+using postern::RELAXED_OUT_BYTES_MIN;
+using postern::RELAXED_SLOTS;
 using postern::STATE_SLOTS;
 
 napi_value fail(napi_env env, const char *message) {
@@ -66,6 +68,32 @@ napi_value scan(napi_env env, napi_callback_info info) {
   return napi_create_uint32(env, static_cast<uint32_t>(end), &result) == napi_ok ? result : nullptr;
 }
 
+// relax(bytes, from, to, state, out): number
+napi_value relax(napi_env env, napi_callback_info info) {
+  napi_value arguments[5];
+  size_t count = 5;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 5) {
+    return fail(env, "relax takes bytes, from, to, state, out");
+  }
+  Array<const uint8_t> bytes;
+  Array<int32_t> state;
+  Array<uint8_t> out;
+  if (!read(env, arguments[0], napi_uint8_array, 0, &bytes)) return fail(env, "bytes is a Uint8Array");
+  if (!read(env, arguments[3], napi_int32_array, RELAXED_SLOTS, &state) ||
+      !read(env, arguments[4], napi_uint8_array, RELAXED_OUT_BYTES_MIN, &out)) {
+    return fail(env, "state is an Int32Array, out a Uint8Array, both with room enough");
+  }
+  const int64_t from = offset_of(env, arguments[1]);
+  const int64_t to = offset_of(env, arguments[2]);
+  if (from < 0 || from > to || static_cast<uint64_t>(to) > bytes.length) {
+    return fail(env, "the range lies in the chunk");
+  }
+  const size_t end =
+      chosen.relax(bytes.at, static_cast<size_t>(from), static_cast<size_t>(to), state.at, out.at, out.length);
+  napi_value result;
+  return napi_create_uint32(env, static_cast<uint32_t>(end), &result) == napi_ok ? result : nullptr;
+}
+
 // finish(state): number
 napi_value finish(napi_env env, napi_callback_info info) {
   napi_value argument;
@@ -93,6 +121,7 @@ NAPI_MODULE_INIT() {
   napi_value version;
   napi_value instructions;
   if (!define(env, exports, "scan", scan) || !define(env, exports, "finish", finish) ||
+      !define(env, exports, "relax", relax) ||
       napi_create_int32(env, postern::INTERFACE_VERSION, &version) != napi_ok ||
       napi_set_named_property(env, exports, "version", version) != napi_ok ||
       napi_create_string_utf8(env, chosen.name, NAPI_AUTO_LENGTH, &instructions) != napi_ok ||

@@ -1,7 +1,7 @@
-// Printed by native/constants.ts from src/scanner/scanner.ts: change it there.
+// Printed by native/constants.ts from src/scanner/scanner.ts and relaxer.ts: change it there.
 #pragma once
 namespace postern {
-constexpr int INTERFACE_VERSION = 1;
+constexpr int INTERFACE_VERSION = 2;
 constexpr int STATE_SLOTS = 16;
 constexpr int CUTS_MAX = 1024;
 constexpr int CUT_SLOTS = 2;
@@ -28,4 +28,12 @@ constexpr int INSERT_NOTHING = 0;
 constexpr int INSERT_CR = 1;
 constexpr int INSERT_LF = 2;
 constexpr int INSERT_CRLF = 3;
+constexpr int RELAXED_SLOTS = 4;
+constexpr int RELAXED_OUT_BYTES_MIN = 256;
+constexpr int RELAXED_LINES = 0;
+constexpr int RELAXED_HELD = 1;
+constexpr int RELAXED_WRITTEN = 2;
+constexpr int RELAXED_BEGUN = 3;
+constexpr int HELD_BLANK = 1;
+constexpr int HELD_CR = 2;
 }  // namespace postern

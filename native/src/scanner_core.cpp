@@ -19,9 +19,17 @@ struct Masks {
   uint64_t high;
 };
 
+struct Blanks {
+  uint64_t cr;
+  uint64_t lf;
+  uint64_t space;
+  uint64_t tab;
+};
+
 #define SCAN_NAMESPACE scalar
 #define SCAN_TARGET
 #include "scanner_body.hpp"
+#include "relaxer_body.hpp"
 #undef SCAN_NAMESPACE
 #undef SCAN_TARGET
 
@@ -41,6 +49,18 @@ struct Sse2Block {
     }
     return masks;
   }
+  static inline Blanks blanks(const uint8_t *bytes) {
+    Blanks blanks{0, 0, 0, 0};
+    for (int part = 0; part < 4; part++) {
+      const __m128i chunk = _mm_loadu_si128(reinterpret_cast<const __m128i *>(bytes + 16 * part));
+      const int shift = 16 * part;
+      blanks.cr |= equal(chunk, '\r') << shift;
+      blanks.lf |= equal(chunk, '\n') << shift;
+      blanks.space |= equal(chunk, ' ') << shift;
+      blanks.tab |= equal(chunk, '\t') << shift;
+    }
+    return blanks;
+  }
   static inline uint64_t equal(__m128i chunk, char byte) {
     return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(chunk, _mm_set1_epi8(byte))));
   }
@@ -50,6 +70,7 @@ struct Sse2Block {
 #define SCAN_TARGET
 #define SCAN_BLOCK Sse2Block
 #include "scanner_body.hpp"
+#include "relaxer_body.hpp"
 #undef SCAN_NAMESPACE
 #undef SCAN_TARGET
 #undef SCAN_BLOCK
@@ -62,6 +83,11 @@ struct Avx2Block {
     const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(bytes));
     const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(bytes + 32));
     return {equal(low, high, '\r'), equal(low, high, '\n'), equal(low, high, '.'), equal(low, high, 0), bits(low, high)};
+  }
+  AVX2_TARGET static inline Blanks blanks(const uint8_t *bytes) {
+    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(bytes));
+    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(bytes + 32));
+    return {equal(low, high, '\r'), equal(low, high, '\n'), equal(low, high, ' '), equal(low, high, '\t')};
   }
   AVX2_TARGET static inline uint64_t equal(__m256i low, __m256i high, char byte) {
     const __m256i all = _mm256_set1_epi8(byte);
@@ -78,6 +104,7 @@ struct Avx2Block {
 #define SCAN_TARGET AVX2_TARGET
 #define SCAN_BLOCK Avx2Block
 #include "scanner_body.hpp"
+#include "relaxer_body.hpp"
 #undef SCAN_NAMESPACE
 #undef SCAN_TARGET
 #undef SCAN_BLOCK
@@ -88,6 +115,10 @@ struct NeonBlock {
   static inline Masks load(const uint8_t *bytes) {
     const uint8x16x4_t block = vld1q_u8_x4(bytes);
     return {equal(block, '\r'), equal(block, '\n'), equal(block, '.'), equal(block, 0), above(block)};
+  }
+  static inline Blanks blanks(const uint8_t *bytes) {
+    const uint8x16x4_t block = vld1q_u8_x4(bytes);
+    return {equal(block, '\r'), equal(block, '\n'), equal(block, ' '), equal(block, '\t')};
   }
   static inline uint64_t equal(const uint8x16x4_t &block, uint8_t byte) {
     const uint8x16_t all = vdupq_n_u8(byte);
@@ -114,6 +145,7 @@ struct NeonBlock {
 #define SCAN_TARGET
 #define SCAN_BLOCK NeonBlock
 #include "scanner_body.hpp"
+#include "relaxer_body.hpp"
 #undef SCAN_NAMESPACE
 #undef SCAN_TARGET
 #undef SCAN_BLOCK
@@ -126,12 +158,12 @@ int available_scans(NamedScan scans[SCANS_MAX]) {
   int count = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")) scans[count++] = {"avx2", avx2::scan};
-  scans[count++] = {"sse2", sse2::scan};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")) scans[count++] = {"avx2", avx2::scan, avx2::relax};
+  scans[count++] = {"sse2", sse2::scan, sse2::relax};
 #elif defined(__aarch64__)
-  scans[count++] = {"neon", neon::scan};
+  scans[count++] = {"neon", neon::scan, neon::relax};
 #endif
-  scans[count++] = {"scalar", scalar::scan};
+  scans[count++] = {"scalar", scalar::scan, scalar::relax};
   return count;
 }
 

@@ -11,9 +11,13 @@ namespace postern {
 // Reads bytes[from, to); returns the offset after the last byte read. The caller has checked from <= to.
 using Scan = size_t (*)(const uint8_t *bytes, size_t from, size_t to, int32_t *state, int32_t *cuts);
 
+// Relaxed canonicalisation of bytes[from, to) into out[0, room) (src/scanner/relaxer.ts); returns how far it got.
+using Relax = size_t (*)(const uint8_t *bytes, size_t from, size_t to, int32_t *state, uint8_t *out, size_t room);
+
 struct NamedScan {
   const char *name;
   Scan scan;
+  Relax relax;
 };
 constexpr int SCANS_MAX = 3;
 

@@ -26,9 +26,11 @@ export type Parsed =
   | { readonly tag: 'help'; readonly text: string }
   | { readonly tag: 'faults'; readonly faults: readonly string[] }
   | { readonly tag: 'start' }
+  | { readonly tag: 'schema' }
+  | { readonly tag: 'check'; readonly file: string }
   | QueueOrder;
 
-const COMMANDS = ['start', 'queue', 'help'];
+const COMMANDS = ['start', 'queue', 'config', 'help'];
 const ROWS_DEFAULT = 1000;
 const ROWS_MAX = 1e9;
 const REASON_DEFAULT = 'given up by the operator';
@@ -40,11 +42,18 @@ export function parseCommandLine(args: readonly string[]): Parsed {
     if (action === '') return { tag: 'start' };
     return action === '--help' || action === '-h' ? help() : fault('start takes no argument: its environment says all');
   }
+  if (command === 'config') return parseConfig(action, rest);
   if (command !== 'queue') return fault(unknown('command', command, COMMANDS, 'postern --help'));
   const names = Object.keys(QUEUE_COMMANDS);
   if (action === '' || action === '--help' || action === '-h') return help();
   if (!names.includes(action)) return fault(unknown('queue command', action, names, 'postern --help'));
   return parseQueue(action as QueueCommandName, rest);
+}
+
+function parseConfig(action: string, [file, ...more]: readonly string[]): Parsed {
+  if (action === 'schema' && file === undefined) return { tag: 'schema' };
+  if (action === 'check' && file !== undefined && more.length === 0) return { tag: 'check', file };
+  return fault('write `postern config schema`, or `postern config check FILE`');
 }
 
 const help = (): Parsed => ({ tag: 'help', text: generalHelp() });

@@ -24,7 +24,12 @@ export function generalHelp(): string {
   return [
     'postern COMMAND [--help]',
     '',
-    columns([['start', 'the relay itself, configured by its environment; as npm start'], ...commands]),
+    columns([
+      ['start', 'the relay itself, configured by its environment; as npm start'],
+      ['config schema', 'the JSON Schema of the policy file, its facts, and what an HTTP hook is sent'],
+      ['config check FILE', 'the faults of a policy file'],
+      ...commands,
+    ]),
     '',
     'Queue commands speak to the process that has the spool; list, show, cat and stats also read a spool without one.',
     '',

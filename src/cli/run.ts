@@ -20,6 +20,7 @@ import { printFaults, standardOutput } from '../telemetry/console.ts';
 import type { QueueOrder } from './arguments.ts';
 import { parseCommandLine } from './arguments.ts';
 import { NoProcess, queueClient } from './client.ts';
+import { policyFaults, policySchema } from './config_command.ts';
 import type { Ending } from './exit_codes.ts';
 import { EXIT } from './exit_codes.ts';
 import { Printer } from './printer.ts';
@@ -45,6 +46,14 @@ export async function runCommandLine(args: readonly string[], parts: CommandPart
     case 'faults':
       printFaults(parsed.faults);
       return EXIT.usage[0];
+    case 'schema':
+      await output.print(policySchema());
+      return EXIT.ok[0];
+    case 'check': {
+      const faults = policyFaults(parsed.file);
+      printFaults(faults);
+      return EXIT[faults.length === 0 ? 'ok' : 'failed'][0];
+    }
     case 'queue':
       return EXIT[await obey(parsed, parts, output)][0];
     default:

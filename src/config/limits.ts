@@ -1,3 +1,4 @@
+// Large: one row a limit, and the table is read as a whole.
 /**
  * Every limit that is not an option: `[value, why this value, what happens when it is reached]`, the unit in the name.
  * Whoever adds a queue, a buffer or a wait adds its row here.
@@ -16,13 +17,55 @@ const TABLE = {
     'deadlines are of whole seconds; one timer for all connections of a shard',
     'deadlines are late by so much',
   ],
+  proxyHeaderBytesMax: [
+    536,
+    'a PROXY header of version 2 fits the smallest TCP segment, as its specification asks of senders; version 1 has 107',
+    '421 4.3.5, and the connection is closed',
+  ],
+  proxyHeaderSeconds: [10, 'balancers send it with the first segment', '421 4.3.5, and the connection is closed'],
   tlsHandshakeSeconds: [30, 'two round trips and a signature, on a bad line', 'the connection is destroyed'],
+
+  // Policy.
+  sourceMsMax: [
+    8000,
+    'a fact that somebody else is asked for: a resolver with its tries, a directory; a client waits for our reply',
+    'the fact is missing, and rules that ask for it do not hold',
+  ],
+  unknownFree: [3, 'unknown recipients of a session that cost no wait: everybody mistypes', 'each further one waits'],
+  unknownStepMs: [250, 'the first wait of who guesses addresses', 'it doubles with each'],
+  unknownWaitMsMax: [8000, 'below what honest clients wait for a reply', 'it grows no further'],
+  policyFileMs: [2000, 'the policy file is looked at this often', 'a change of it is in force so much later'],
 
   // Content.
   contentInlineBytes: [
     65_536,
     'most mail is smaller and then costs one journal write; a session holds at most this and one read in memory',
     'content streams into a file of its own',
+  ],
+
+  // Looking into content.
+  mimeHeaderBytesMax: [
+    65_536,
+    'the header of a part; of a message too, and mail with a tenth of it is rare; one at a time is in memory',
+    'the fault long-header; what lies behind is not looked at',
+  ],
+  mimeDepthMax: [20, 'parts within parts; people reach five or six', 'the fault too-deep; they are not looked into'],
+  mimePartsMax: [
+    1000,
+    'mail with 1,000 attachments does not happen; each is some 200 bytes and its names',
+    'the fault too-many-parts; further ones are not looked into',
+  ],
+  mimeNamesMax: [1000, 'two names a part are common', 'the fault too-many-names; further ones are not told'],
+  mimeValueCharsMax: [
+    8192,
+    'Content-Type or Content-Disposition with a long name in several pieces is 1 KB',
+    'the fault long-value; only so much of it is read',
+  ],
+  mimeNameCharsMax: [1000, 'file systems have 255 bytes', 'the name is cut from the front: its extension stays'],
+  strippedPartsMax: [
+    100,
+    'parts taken out of one message, an edit of up to 1 KB each',
+    'the message is not stripped but held',
   ],
 
   // Delivery.
@@ -149,12 +192,135 @@ const TABLE = {
     'a resolver that was silent costs each look-up its first wait',
     'the first of the list is tried first again',
   ],
+  reverseNamesMax: [
+    5,
+    'names of one address that are looked up in turn: honest ones have one or two',
+    'the rest are not believed',
+  ],
   mxHostsMax: [
     20,
     'hosts of a domain: two look-ups each, and nobody tries more',
     'the ones preferred least are ignored',
   ],
   mxAddressesMax: [4, 'addresses of a host, two of each family: the next host is as good', 'the rest are ignored'],
+
+  // Reputation.
+  greylistWriteMs: [1000, 'what a crash may forget of the greylist', 'it is written'],
+  greylistRetryTicks: [60, 'a disk that is full or broken is left in peace for a minute', 'it is tried again'],
+
+  recipientQuestionsMax: [
+    1000,
+    'recipients that a directory is being asked for by a shard, some 1 KB each: 1 MB',
+    'the next one is answered as if the directory had failed',
+  ],
+  recipientsKeptMax: [
+    100_000,
+    'known and unknown ones apart, of a shard, some 150 bytes each: 30 MB',
+    'the one that was asked for first is forgotten, and asked for again',
+  ],
+
+  calloutsPerConnectionMax: [100, 'servers count commands without mail, and hang up', 'another connection is opened'],
+  calloutIdleSeconds: [30, 'the next question of a busy minute; below what servers wait', 'it leaves with QUIT'],
+
+  recipientHashesMax: [
+    2_000_000,
+    'pushed recipients, 16 bytes each in memory and 8 on disk: 32 MB, twice that while they are replaced',
+    'the upload is refused, and the one before stays in force',
+  ],
+
+  geoipBytesMax: [
+    268_435_456,
+    'a file of countries is 10 MB, one of cities 70; in memory once for all shards',
+    'the file is a fault of the policy file',
+  ],
+
+  // Authentication.
+  authenticatedHeaderBytesMax: [
+    65_536,
+    'a session holds so much anyway; headers of real mail are a tenth of it',
+    'no signature holds (permerror), the author is not known (dmarc permerror)',
+  ],
+  dkimSignaturesMax: [
+    10,
+    'real mail has three; each costs a key look-up and 0.05 ms',
+    "those of the author's domain are taken first, then from the top; the rest is counted",
+  ],
+  dkimSignaturesReadMax: [100, 'whose turn it is among more than are verified', 'the rest is not read'],
+  dkimBodyHashesMax: [
+    4,
+    'two canonicalisations, each with and without l=; a hash costs 0.6 ms a megabyte',
+    'a signature that needs another is not verified (policy)',
+  ],
+  dkimQueriesMax: [25, 'keys of ten signatures, and of ten seals and their message signature', 'temperror'],
+  dkimRsaBitsMin: [1024, 'RFC 8301 §3.2', 'the signature is not verified (policy)'],
+  dkimRsaBitsMax: [
+    4096,
+    'RFC 8301 §3.2 asks for no more; verifying with 16,384 bits costs 40 times what 2048 cost',
+    'the signature is not verified (policy)',
+  ],
+  dkimKeysMax: [2000, 'parsed keys kept by a shard, some 3 KB each: 6 MB', 'the least recently used one goes'],
+  arcSetsMax: [
+    10,
+    'RFC 8617 §4.2.1 allows 50; each costs a key and a signature over all before it, and real chains have three',
+    'the chain fails',
+  ],
+  spfTermsMax: [10, 'RFC 7208 §4.6.4', 'permerror'],
+  spfVoidTermsMax: [2, 'RFC 7208 §4.6.4', 'permerror'],
+  spfQueriesMax: [50, 'ten terms, some of them with the addresses of many MXes', 'temperror'],
+  dmarcQueriesMax: [40, 'a walk of eight for the author, and for some of those who passed', 'temperror'],
+  spfConclusionsMax: [10_000, 'clients and domains that a shard remembers, at 300 bytes: 3 MB', 'the oldest goes'],
+  dmarcConclusionsMax: [5000, 'authors and signers that a shard remembers, at 500 bytes: 3 MB', 'the oldest goes'],
+  conclusionKeyCharsMax: [1000, 'an author with ten signers of usual names has 300', 'it is not remembered'],
+  conclusionSecondsMax: [600, 'what DNS says may change, whatever its TTL was', 'it is concluded anew'],
+  dmarcTallyRowsMax: [
+    10_000,
+    'kinds of messages between two dumps, at 500 bytes: 5 MB',
+    'further kinds are counted as dropped',
+  ],
+
+  // Content filters. Each number holds for one message at one filter unless it says otherwise.
+  filterBehindBytes: [
+    16_384,
+    'content that a filter has not taken; with what its socket holds (64 KiB, shared by all filters) all that it costs',
+    'the client is read no further until the filter has caught up',
+  ],
+  filterAnswerBytesMax: [
+    1_048_576,
+    'rspamd says some 10 KB; symbols with long options may be some 100 KB',
+    'the filter has failed (bounds)',
+  ],
+  filterHookAnswerBytesMax: [
+    8_388_608,
+    'a body in base64, 6 MB of it; reading so much JSON holds a shard up for some 30 ms',
+    'failed (bounds)',
+  ],
+  filterChangesMax: [
+    500,
+    'header fields and recipients that are changed; a chatty filter adds some 20',
+    'failed (bounds)',
+  ],
+  filterChangeBytesMax: [262_144, 'the text of all these: a signature is 1 KB, an ARC set 5 KB', 'failed (bounds)'],
+  filterBodyBytesMax: [16_777_216, 'a replaced body is held in memory', 'failed (bounds)'],
+  filterBodiesBytesMax: [
+    67_108_864,
+    'the replaced bodies of all messages that a filter is just telling us, for each shard',
+    'failed (bounds)',
+  ],
+  filterNamesMax: [200, 'symbols or viruses that are remembered, 100 characters each', 'the rest are left out'],
+  filterReplyTextMax: [400, 'one reply line is 512 octets (RFC 5321 §4.5.3.1.5)', 'the text is cut'],
+  filterIdleConnectionsMax: [20, 'connections kept for the next message, for each shard', 'further ones are closed'],
+  filterIdleSeconds: [20, 'below the patience of those who listen', 'the connection is closed'],
+  milterPacketBytesMax: [
+    131_072,
+    'MILTER_CHUNK_SIZE is 65,535, and some filters count their own header to it',
+    'failed (malformed)',
+  ],
+  milterProgressMax: [10_000, 'a filter at work says so once a second or so', 'failed (malformed)'],
+  milterFieldBytesMax: [
+    60_000,
+    'libmilter takes packets of 65,535; a field so large is no header of honest mail',
+    'the rest of its value is not shown to milters',
+  ],
 
   // The gate.
   listenBacklog: [

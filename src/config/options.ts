@@ -80,7 +80,21 @@ export const OPTIONS = {
     schema: flag(),
     default: '0',
     unit: '',
-    why: 'a client of the inside networks is treated as inside on the outside listeners, too; off, since a proxy in front would make everybody inside',
+    why: 'a client of the inside networks is treated as inside on the outside listeners, too; off, since a proxy in front that is not listed would make everybody inside',
+  },
+  proxyNetworks: {
+    schema: networks(),
+    default: '',
+    unit: '',
+    emptyIsNone: true,
+    why: 'balancers that begin each connection with a PROXY header (version 1 or 2), on any mail listener; without one they are cut off, and from everybody else it is garbage; the client that they name is inside by its own address only',
+  },
+  xclientNetworks: {
+    schema: networks(),
+    default: '',
+    unit: '',
+    emptyIsNone: true,
+    why: 'peers that may say by XCLIENT whom they speak for; it is offered to them only, and from everybody else an unknown command',
   },
   adminListen: {
     schema: optionalListener(),
@@ -140,6 +154,14 @@ export const OPTIONS = {
     default: '20',
     unit: 'seconds',
     why: 'one look-up with all its tries; four tries of five seconds',
+  },
+
+  config: {
+    schema: path(),
+    default: '',
+    words: 'none',
+    unit: '',
+    why: 'the policy file (YAML): rules and what they ask; read again on SIGHUP and when it changes; none: the built-in rules serve alone',
   },
 
   // The machine.

@@ -5,6 +5,9 @@
  *               │ stranger on an inside listener            │ no                     │ none ready
  *               └─────────────────► one last line, and the connection is closed ◄────┘
  *
+ * A balancer that is to say whom it speaks for passes for its door's side, and as often as it likes: the shard reads
+ * its word, and judges the client (relay/front_door.ts).
+ *
  * Nothing is read from the socket here: one that has begun to read cannot be transferred.
  */
 import type { Socket } from 'node:net';
@@ -13,12 +16,13 @@ import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { Side } from '../message/envelope.ts';
 import { clientKey, NetworkSet, normaliseAddress } from '../net/addresses.ts';
+import { Admission } from '../policy/admission.ts';
 import type { Deferral } from '../policy/pressure.ts';
+import { judgeSide } from '../policy/side.ts';
 import type { PressureWord } from '../relay/pressure_word.ts';
 import { REPLIES, replyLine } from '../smtp/replies.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
-import { Admission } from './admission.ts';
 import type { Listening } from './listeners.ts';
 import { Listeners } from './listeners.ts';
 import { Refusals } from './refusal.ts';
@@ -71,6 +75,7 @@ export class Gate {
   readonly #logger: Logger;
   readonly #admission: Admission;
   readonly #insideNetworks: NetworkSet;
+  readonly #balancers: NetworkSet;
   readonly #refusals = new Refusals();
   readonly #listeners: Listeners;
   #stopping = false;
@@ -83,6 +88,7 @@ export class Gate {
     this.#logger = logger;
     this.#admission = new Admission({ ...config, clientsTrackedMax: LIMITS.clientsTrackedMax });
     this.#insideNetworks = new NetworkSet(config.insideNetworks);
+    this.#balancers = new NetworkSet(config.proxyNetworks);
     this.#listeners = new Listeners(
       (socket, side, local) => this.#accept(socket, side, local),
       (local, detail) => logger.log('listener-failed', { local, detail }),
@@ -131,15 +137,16 @@ export class Gate {
 
   /** Null: a shard has it. */
   #place(socket: Socket, door: Side, local: string, address: string, key: string): GateReply | null {
+    const balanced = this.#balancers.contains(address);
     const isInside = this.#insideNetworks.contains(address);
-    if (door === 'inside' && !isInside) return 'insideOnly';
-    const side = door === 'inside' || (isInside && this.#config.insideOnOutside) ? 'inside' : 'outside';
+    const side = balanced ? door : judgeSide({ door, isInside, insideOnOutside: this.#config.insideOnOutside });
+    if (side === null) return 'insideOnly';
     if (this.#stopping) return 'shuttingDown';
     const deferral = this.#pressure.deferral(side);
     if (deferral !== null) return deferral.connection;
-    const refusal = this.#admission.admit(key, monotonicMs());
+    const refusal = this.#admission.admit(key, monotonicMs(), balanced);
     if (refusal !== null) return refusal;
-    if (!this.#dispatcher.dispatch({ socket, side, local, clientKey: key })) {
+    if (!this.#dispatcher.dispatch({ socket, door, side, balanced, local, clientKey: key })) {
       this.#admission.release(key, monotonicMs());
       return this.#dispatcher.recovering ? 'noShard' : 'shardBroken';
     }

@@ -1,7 +1,7 @@
 /**
  * The one vocabulary between the main thread and a shard, over the MessagePort that comes with the shard's task.
  *
- *   main ──socket, tls, drain──► shard ──ready, closed, broken, lines──► main
+ *   main ──socket, tls, policy, drain──► shard ──ready, closed, broken, lines──► main
  *   main ──ask, more, cancel──► shard ──answer──► main      the operator's questions (questions.ts)
  *
  * A shard's task (Piscina runs one a shard) ends well after `drain`, and badly when the shard dies.
@@ -11,6 +11,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
+import type { PolicyInForce } from '../relay/policy.ts';
 import type { QueueChunk, QueueRequest } from '../relay/queue_requests.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
 
@@ -20,6 +21,7 @@ export type ShardTask = {
   readonly node: string;
   readonly config: Config;
   readonly tls: TlsMaterial | null;
+  readonly policy: PolicyInForce;
   /** From it come the keys of TLS tickets, so that a client may come back to any shard. */
   readonly ticketSecret: Uint8Array;
   readonly metrics: MetricsMemory;
@@ -34,12 +36,16 @@ export type ToShard =
   | {
       readonly tag: 'socket';
       readonly socket: Socket;
+      readonly door: Side;
       readonly side: Side;
+      readonly balanced: boolean;
       readonly local: string;
       readonly clientKey: string;
     }
   /** For STARTTLS from now on. */
   | { readonly tag: 'tls'; readonly material: TlsMaterial }
+  /** In force from the next transaction on. */
+  | { readonly tag: 'policy'; readonly policy: PolicyInForce }
   /** No new transaction; the task ends when the open ones have, or after so long. */
   | { readonly tag: 'drain'; readonly msMax: number }
   /** An operator's question; then one `more` for each further chunk of its answer, or `cancel`. */

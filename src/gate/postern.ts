@@ -29,6 +29,7 @@ import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/met
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
 import { Gate } from './gate.ts';
 import { listenFault, StartFailure } from './listeners.ts';
+import { PolicyFile } from './policy_file.ts';
 import { PressureWatch } from './pressure_watch.ts';
 import type { SpoolLock } from './spool_lock.ts';
 import { lockSpool } from './spool_lock.ts';
@@ -118,6 +119,7 @@ export class Postern {
   #closeOperator: () => Promise<void> = async () => {};
   #listening: Addresses = { outside: [], inside: [], admin: null };
   #stopped: Promise<void> | null = null;
+  readonly #policy: PolicyFile;
 
   constructor(config: Config, parts: PosternParts, tls: Tls, lock: SpoolLock) {
     const { hostname, workers } = config;
@@ -135,6 +137,12 @@ export class Postern {
       LOG_LIMITS,
       (lines) => metrics.count('log_lines_dropped', lines),
       parts.logTo,
+    );
+    this.#policy = new PolicyFile(
+      config.config,
+      config.spoolDir,
+      (detail) => this.#sink.log('source-trouble', { source: 'policy', detail }),
+      () => void this.reloadPolicy(),
     );
     this.#supervisor = new Supervisor(
       {
@@ -169,12 +177,16 @@ export class Postern {
   async start(): Promise<void> {
     this.#sink.log('starting', { pid: process.pid, node: process.version, config: redact(this.#config) });
     const { outside, inside } = await this.#gate.listen();
-    await this.#supervisor.start();
+    await this.#policy.open();
+    const read = await this.#policy.read();
+    if ('faults' in read) throw new StartFailure(read.faults);
+    await this.#supervisor.start(read.policy);
     await this.#watch.start();
     this.#logCertificates();
     this.#admin = await this.#openAdmin();
     await this.#openOperator();
     this.#listening = { outside, inside, admin: this.#admin?.address ?? null };
+    this.#policy.watch(() => void this.reloadPolicy());
     this.#status.state = 'serving';
     this.#sink.log('ready', { ...this.#listening, shards: this.#config.workers });
   }
@@ -205,6 +217,19 @@ export class Postern {
     return true;
   }
 
+  /** Reads the policy file again: the whole of it takes effect, or nothing. Open transactions go on as they are. */
+  async reloadPolicy(): Promise<boolean> {
+    const { config: file } = this.#config;
+    const read = await this.#policy.read();
+    if ('faults' in read) {
+      this.#sink.log('policy-refused', { file, faults: read.faults });
+      return false;
+    }
+    this.#supervisor.reloadPolicy(read.policy);
+    this.#sink.log('policy-loaded', { file, rules: read.policy.document.rules.length });
+    return true;
+  }
+
   /** A shard dies as by a defect, and comes back: for the demo and for tests. */
   crashShard(shard: number): void {
     this.#supervisor.crash(shard);
@@ -232,6 +257,7 @@ export class Postern {
     this.#gate.close();
     this.#watch.stop();
     await this.#admin?.close();
+    await this.#policy.close();
     this.#lock.release();
     this.#sink.log('stopped');
     await this.#sink.end();

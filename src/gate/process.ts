@@ -2,7 +2,7 @@
  * Postern as a process of its own: exit codes and signals.
  *
  *   SIGTERM, SIGINT   drain, exit 0 (a second SIGINT: exit 130 at once)
- *   SIGHUP            certificates and keys are read again
+ *   SIGHUP            certificates, keys and the policy file are read again
  *   exit 78           the environment has faults (EX_CONFIG); each is a line on standard error
  *   exit 1            an address or the spool cannot be had, or a defect of ours
  */
@@ -27,7 +27,10 @@ export async function runProcess(loaded: Loaded, parts: PosternParts): Promise<v
     postern.logFatal(error);
     process.exit(1);
   });
-  process.on('SIGHUP', () => postern.reloadTls());
+  process.on('SIGHUP', () => {
+    postern.reloadTls();
+    void postern.reloadPolicy();
+  });
   process.on('SIGTERM', () => stopAndExit(postern, 'SIGTERM'));
   process.once('SIGINT', () => {
     process.on('SIGINT', () => process.exit(EX_INTERRUPTED));

@@ -18,7 +18,7 @@ import type { FromShard, ShardTask, ToShard } from './messages.ts';
 /** relay's `startShard`, but in tests. */
 export type StartShard = (context: ShardContext) => Promise<ShardDoors>;
 /** What is used of a shard here. */
-export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'drain' | 'status' | 'queue'>;
+export type ShardDoors = Pick<Shard, 'accept' | 'reloadTls' | 'reloadPolicy' | 'drain' | 'status' | 'queue'>;
 
 const LOG_LIMITS = {
   batchBytes: LIMITS.logBatchBytes,
@@ -43,6 +43,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
     logger,
     node: task.node,
     tls: task.tls,
+    policy: task.policy,
     ticketSecret: task.ticketSecret,
     siteCounts: task.siteCounts,
     pressure: task.pressure,
@@ -93,12 +94,15 @@ function obeyUntilDrained(port: MessagePort, shard: ShardDoors, answers: Answers
     port.on('message', (message: ToShard) => {
       switch (message.tag) {
         case 'socket': {
-          const { socket, side, local, clientKey } = message;
-          shard.accept(socket, { side, local }, clientKey);
+          const { socket, door, side, balanced, local, clientKey } = message;
+          shard.accept(socket, { door, side, balanced, local }, clientKey);
           return;
         }
         case 'tls':
           shard.reloadTls(message.material);
+          return;
+        case 'policy':
+          shard.reloadPolicy(message.policy);
           return;
         case 'drain':
           shard.drain(message.msMax).then(resolve, reject);

@@ -13,6 +13,7 @@ import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
+import type { PolicyInForce } from '../relay/policy.ts';
 import { clearSiteCounts, siteCountsMemory } from '../relay/site_counts.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
@@ -40,7 +41,9 @@ type TransferList = NonNullable<Parameters<Piscina['run']>[1]>['transferList'] &
 
 export type Visitor = {
   readonly socket: Socket;
+  readonly door: Side;
   readonly side: Side;
+  readonly balanced: boolean;
   readonly local: string;
   readonly clientKey: string;
 };
@@ -53,6 +56,7 @@ export class Supervisor {
   readonly #tasks = new Map<number, Promise<void>>();
   readonly #waiting = new Map<number, NodeJS.Timeout>();
   #tls: TlsMaterial | null;
+  #policy: PolicyInForce | null = null;
   #phase: 'starting' | 'serving' | 'stopping' = 'starting';
   #startFailed: (error: Error) => void = () => {};
   #allReady: () => void = () => {};
@@ -84,7 +88,8 @@ export class Supervisor {
    * matter
    * for the operator, and so is a disk that is not there.
    */
-  start(): Promise<void> {
+  start(policy: PolicyInForce): Promise<void> {
+    this.#policy = policy;
     return new Promise((resolve, reject) => {
       const tooLong = setTimeout(() => reject(new Error('shards are not ready in time')), LIMITS.startMsMax);
       this.#allReady = () => {
@@ -125,6 +130,12 @@ export class Supervisor {
   reloadTls(material: TlsMaterial): void {
     this.#tls = material;
     for (const slot of this.slots) slot.post({ tag: 'tls', material });
+  }
+
+  /** In force in all shards from the next transaction of each session on, and in those that are run later. */
+  reloadPolicy(policy: PolicyInForce): void {
+    this.#policy = policy;
+    for (const slot of this.slots) slot.post({ tag: 'policy', policy });
   }
 
   crash(shard: number): void {
@@ -168,6 +179,7 @@ export class Supervisor {
       node,
       config,
       tls: this.#tls,
+      policy: this.#policy!,
       ticketSecret: this.#settings.ticketSecret,
       metrics: metricsMemory,
       siteCounts: this.#siteCounts,

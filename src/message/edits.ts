@@ -28,6 +28,64 @@ export function areSound(edits: readonly Edit[], contentBytes: number): boolean 
 }
 
 /**
+ * Who changes a message, in the order in which what they insert at one place stands, and in which they win where two
+ * change the same bytes. Who takes away goes before who rewrites: a field that is removed is not rewritten as well.
+ *
+ *   trace           our Received field, on top of all
+ *   authentication  our Authentication-Results; those that others wrote in our name are removed
+ *   tags            fields that rules add
+ *   strip           parts that rules take out of the body
+ *   firewall        fields that must not pass, and what is hidden in others
+ *   filters         what outside filters add, change and remove
+ *   rewrite         addresses
+ *
+ * Signatures are verified over content as it came, before any of this; whoever signs, signs what comes out.
+ */
+export const EDITORS = ['trace', 'authentication', 'tags', 'strip', 'firewall', 'filters', 'rewrite'] as const;
+export type EditorName = (typeof EDITORS)[number];
+
+/**
+ * Edits of several editors as one list: in order, not overlapping, neighbours joined. Where edits of two overlap, that
+ * of the earlier editor stands and the other is dropped whole; an insertion overlaps what drops the bytes on both sides
+ * of it. Each list must be sound by itself. O(edits).
+ */
+export function composeEdits(proposals: Readonly<Partial<Record<EditorName, readonly Edit[]>>>): readonly Edit[] {
+  let composed: readonly Edit[] = [];
+  for (const editor of EDITORS) composed = merged(composed, proposals[editor] ?? []);
+  return joined(composed);
+}
+
+const endOf = ({ at, drop }: Edit): number => at + drop;
+const overlap = (a: Edit, b: Edit): boolean => a.at < endOf(b) && b.at < endOf(a);
+
+/** All of `first`, and of `second` what does not overlap it. Ends rise with places, so only neighbours can. */
+function merged(first: readonly Edit[], second: readonly Edit[]): readonly Edit[] {
+  if (second.length === 0) return first;
+  const all: Edit[] = [];
+  let next = 0;
+  for (const edit of second) {
+    for (let each = first[next]; each !== undefined && stands(each, edit); each = first[++next]) all.push(each);
+    const [before, after] = [all.at(-1), first[next]];
+    const free = (before === undefined || !overlap(before, edit)) && (after === undefined || !overlap(after, edit));
+    if (free) all.push(edit);
+  }
+  return all.concat(first.slice(next));
+}
+
+/** Before the other: what is inserted at a place goes before what is dropped from there on. */
+const stands = (each: Edit, other: Edit): boolean => each.at < other.at || (each.at === other.at && each.drop === 0);
+
+function joined(edits: readonly Edit[]): readonly Edit[] {
+  const all: Edit[] = [];
+  for (const { at, drop, insert } of edits) {
+    const last = all.at(-1);
+    if (last === undefined || endOf(last) !== at) all.push({ at, drop, insert });
+    else all[all.length - 1] = { at: last.at, drop: last.drop + drop, insert: last.insert + insert };
+  }
+  return all;
+}
+
+/**
  * Streams content through its edits, once: `apply` for each chunk in order, then `end`. What comes out are views of the
  * chunks wherever nothing changes.
  */

@@ -13,6 +13,7 @@ export type Field = {
   /** What follows the colon, with folds and blanks as they are, without the last line end. */
   readonly value: string;
   readonly start: number;
+  readonly valueStart: number;
   /** After the line end. */
   readonly end: number;
 };
@@ -28,13 +29,13 @@ export type HeaderSection = {
 /** Fields beyond are not read. Mail with a tenth of it is rare, and a loop is stopped at 100 hops (RFC 5321 §6.3). */
 const FIELDS_MAX = 1000;
 
-const NAME = /^([\x21-\x39\x3b-\x7e]{1,200})[ \t]*:/;
+const NAME = /^([\x21-\x39\x3b-\x7e]{1,998})[ \t]*:/;
 
-/** Lines end in CRLF, or LF alone. A last line without an end counts as one. */
-export function splitHeaders(text: string): HeaderSection {
+/** Lines end in CRLF, or LF alone. A last line without an end counts as one. O(text). */
+export function splitHeaders(text: string, fieldsMax = FIELDS_MAX): HeaderSection {
   const fields: Field[] = [];
   let at = 0;
-  while (at < text.length && fields.length < FIELDS_MAX) {
+  while (at < text.length && fields.length < fieldsMax) {
     const empty = emptyLineEnd(text, at);
     if (empty !== 0) return { fields, end: empty, complete: true };
     const end = fieldEnd(text, at);
@@ -75,6 +76,6 @@ function readField(text: string, start: number, end: number): Field {
   const line = text.slice(start, to);
   const match = NAME.exec(line);
   return match === null
-    ? { name: '', value: line, start, end }
-    : { name: match[1]!, value: line.slice(match[0].length), start, end };
+    ? { name: '', value: line, start, valueStart: start, end }
+    : { name: match[1]!, value: line.slice(match[0].length), start, valueStart: start + match[0].length, end };
 }

@@ -75,6 +75,25 @@ function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
   return ipaddr.IPv6.isValid(text) ? ipaddr.IPv6.parse(text) : null;
 }
 
+/** The bits of an address in words of 32, one (IPv4) or four (IPv6), highest first; null: no address. */
+export function addressWords(address: string): readonly number[] | null {
+  const parsed = parse(address);
+  if (parsed === null) return null;
+  if (parsed.kind() === 'ipv4') return [bitsOfV4(parsed as ipaddr.IPv4)];
+  const { parts } = parsed as ipaddr.IPv6;
+  return [0, 2, 4, 6].map((at) => parts[at]! * 0x10000 + parts[at + 1]!);
+}
+
+/** One text for all addresses that share their first `bits` bits: `24:c0000200` is 192.0.2.0/24. */
+export function prefixKey(words: readonly number[], bits: number): string {
+  let key = `${words.length === 1 ? '' : '6:'}${bits}`;
+  words.forEach((word, at) => {
+    const kept = Math.min(Math.max(bits - at * 32, 0), 32);
+    key += `:${(kept === 0 ? 0 : (word & (kept === 32 ? -1 : ~(0xffffffff >>> kept))) >>> 0).toString(16)}`;
+  });
+  return key;
+}
+
 /** A list of networks, asked often: one set of prefixes for each length that occurs. */
 export class NetworkSet {
   /** By prefix length; an IPv4 prefix is its bits as a number, an IPv6 prefix its bits as a bigint. */

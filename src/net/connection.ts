@@ -70,6 +70,20 @@ export class Connection {
     return new Connection(socket, deadlines, handler);
   }
 
+  /** From now on another owner hears of it. */
+  passTo(handler: ConnectionHandler): this {
+    assert(this.#phase === 'open', 'an open connection is passed on');
+    this.#handler = handler;
+    return this;
+  }
+
+  /** Opens a connection to a Unix socket. */
+  static openPath(path: string, deadlines: Deadlines, handler: OpeningHandler): Connection {
+    const socket = net.connect({ path });
+    socket.once('connect', () => handler.onConnect());
+    return new Connection(socket, deadlines, handler);
+  }
+
   get secure(): tls.TLSSocket | null {
     return this.#socket instanceof tls.TLSSocket && this.#phase !== 'handshaking' ? this.#socket : null;
   }
@@ -87,6 +101,11 @@ export class Connection {
   sendBytes(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#phase !== 'open') return undefined;
     return this.#socket.write(bytes) ? undefined : this.#drained();
+  }
+
+  /** Nothing more will be sent, and the peer is told so (FIN); what it sends is still read. */
+  endOutput(): void {
+    if (this.#phase === 'open') this.#socket.end();
   }
 
   /** What is sent until `uncork` leaves in one system call. */

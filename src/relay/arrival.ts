@@ -8,16 +8,21 @@
  */
 import type { ContentFacts } from '../message/envelope.ts';
 import type { ContentToJudge } from '../policy/content.ts';
+import type { ContentSink } from '../scanner/decode.ts';
 import { applyCuts } from '../scanner/decode.ts';
 import type { Scanner } from '../scanner/scanner.ts';
 import { CUT_SLOTS, CUTS_MAX, FLAGS, INSERTS, MODE_BDAT, MODE_DATA, STATE, STATE_SLOTS } from '../scanner/scanner.ts';
 import type { Draft } from '../spool/spool.ts';
+import type { ContentTap } from './tee.ts';
+import { Tee } from './tee.ts';
 
 /** Shared by all arrivals of a shard: it is written and read within one call. */
 const cuts = new Int32Array(CUTS_MAX * CUT_SLOTS);
 
 export class Arrival {
   readonly draft: Draft;
+  readonly #sink: ContentSink;
+  readonly #taps: readonly ContentTap[];
   readonly #scanner: Scanner;
   readonly #state = new Int32Array(STATE_SLOTS);
   readonly #bytesMax: number;
@@ -27,9 +32,17 @@ export class Arrival {
   #tail = 0;
   readonly #bdat: boolean;
 
-  constructor(scanner: Scanner, draft: Draft, kind: 'data' | 'bdat', bytesMax: number) {
+  constructor(
+    scanner: Scanner,
+    draft: Draft,
+    kind: 'data' | 'bdat',
+    bytesMax: number,
+    taps: readonly ContentTap[] = [],
+  ) {
     this.#scanner = scanner;
     this.draft = draft;
+    this.#taps = taps;
+    this.#sink = taps.length === 0 ? draft : new Tee(draft, taps);
     this.#bdat = kind === 'bdat';
     this.#state[STATE.mode] = this.#bdat ? MODE_BDAT : MODE_DATA;
     this.#bytesMax = bytesMax;
@@ -51,7 +64,7 @@ export class Arrival {
     let at = from;
     while (at < to && !this.ended) {
       const next = this.#scanner.scan(chunk, at, to, this.#state, cuts);
-      if (!this.#dropped) wait = applyCuts(chunk, at, next, this.#state, cuts, this.draft) ?? wait;
+      if (!this.#dropped) wait = applyCuts(chunk, at, next, this.#state, cuts, this.#sink) ?? wait;
       at = next;
     }
     this.end = at;
@@ -68,12 +81,13 @@ export class Arrival {
     const insert = INSERTS[this.#scanner.finish(this.#state)]!;
     if (insert === '') return;
     this.#tail = 10;
-    if (!this.#dropped) this.draft.writeText(insert);
+    if (!this.#dropped) this.#sink.writeText(insert);
   }
 
   discard(): void {
     this.#dropped = true;
     this.draft.discard();
+    for (const tap of this.#taps) tap.abort();
   }
 
   get toJudge(): ContentToJudge {

@@ -3,8 +3,10 @@
  * that concern all of them (draining, a broken journal, the log lines that join by id).
  */
 import type { SecureContext } from 'node:tls';
+import { monotonicMs } from '../base/clock.ts';
 import type { NextId } from '../base/ids.ts';
 import type { Config } from '../config/options.ts';
+import { DmarcTally } from '../facts/dmarc_tally.ts';
 import type { Envelope, Recipient, Side } from '../message/envelope.ts';
 import type { CloseReason, Deadlines } from '../net/connection.ts';
 import type { ContentRules } from '../policy/content.ts';
@@ -18,10 +20,12 @@ import type { Change, Row, Spool, Stored } from '../spool/spool.ts';
 import { SpoolFailure } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
+import type { Caller } from './front_door.ts';
+import { FrontDoor, loggedCaller } from './front_door.ts';
 import type { Origin } from './inbound.ts';
 import type { Outbound, Peer } from './outbound.ts';
+import type { Policy } from './policy.ts';
 import type { PressureWord } from './pressure_word.ts';
-import type { Caller, InboundSession } from './session.ts';
 
 const ENDED = {
   'peer-closed': 'sessions_ended_peer_closed',
@@ -31,9 +35,17 @@ const ENDED = {
   destroyed: 'sessions_ended_destroyed',
 } as const satisfies Record<CloseReason, CounterId>;
 
+/** A session, or what becomes one. */
+export interface Visit {
+  /** Ends it at the next moment that costs the client nothing. */
+  drain(): void;
+  destroy(): void;
+}
+
 export type RelayTools = {
   readonly config: Config;
   readonly spool: Spool;
+  readonly policy: Policy;
   readonly scanner: Scanner;
   readonly deadlines: Deadlines;
   readonly pressure: Pick<PressureWord, 'deferral'>;
@@ -53,11 +65,15 @@ export class Relay {
   readonly logger: Logger;
   readonly nextId: NextId;
   readonly local: LocalDomains;
+  readonly dmarcTally = new DmarcTally();
   readonly contentRules: ContentRules;
-  readonly sessions = new Set<InboundSession>();
+  readonly frontDoor: FrontDoor;
+  readonly sessions = new Set<Visit>();
   /** Set once, right after construction: the two halves know each other. */
   outbound!: Outbound;
   settings: Readonly<Record<Side, Settings>>;
+  /** Replaced as a whole when the file is read again. */
+  policy: Policy;
   #contexts: Readonly<Record<Side, SecureContext>> | null = null;
   readonly #tools: RelayTools;
   #draining = false;
@@ -68,6 +84,7 @@ export class Relay {
     this.#tools = tools;
     this.config = tools.config;
     this.spool = tools.spool;
+    this.policy = tools.policy;
     this.scanner = tools.scanner;
     this.deadlines = tools.deadlines;
     this.metrics = tools.metrics;
@@ -75,6 +92,7 @@ export class Relay {
     this.nextId = tools.nextId;
     this.local = { domains: new Set(this.config.domains), subdomains: this.config.subdomains };
     this.contentRules = this.config;
+    this.frontDoor = new FrontDoor(this.config);
     this.settings = { outside: this.#settingsOf('outside', false), inside: this.#settingsOf('inside', false) };
   }
 
@@ -119,10 +137,11 @@ export class Relay {
     });
   }
 
-  sessionClosed(session: InboundSession, clientKey: string, reason: CloseReason): void {
+  sessionClosed(visit: Visit, caller: Pick<Caller, 'clientKey' | 'countedKey'>, reason: CloseReason): void {
     this.metrics.count(ENDED[reason]);
-    this.sessions.delete(session);
-    this.#tools.onSessionClosed(clientKey);
+    this.sessions.delete(visit);
+    this.frontDoor.left(caller, monotonicMs());
+    this.#tools.onSessionClosed(caller.clientKey);
     if (this.sessions.size === 0) this.#noSession?.();
   }
 
@@ -170,15 +189,16 @@ export class Relay {
   }
 
   /** A refusal by policy, limit or grammar; `key` is stable. */
-  refused(session: string, caller: Caller, key: ReplyKey): void {
+  refused(session: string, caller: Caller, key: ReplyKey, detail = ''): void {
     this.metrics.refused(key);
-    if (key === 'relayDenied' || key === 'unknownRecipient') this.metrics.count('recipients_refused');
+    if (key === 'relayDenied' || key === 'unknownRecipient' || key === 'policyUnknown')
+      this.metrics.count('recipients_refused');
     this.logger.log('refused', {
       session,
-      side: caller.side,
-      client: caller.address,
+      ...loggedCaller(caller),
       code: REPLIES[key][0],
       reason: key,
+      ...(detail === '' ? {} : { detail }),
     });
   }
 

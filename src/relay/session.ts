@@ -13,31 +13,31 @@
  */
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
-import type { Side } from '../message/envelope.ts';
 import type { CloseReason, ConnectionHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
-import { judgeRecipient } from '../policy/recipient.ts';
 import { type Command, parseCommand } from '../smtp/command.ts';
 import type { ReplyKey } from '../smtp/replies.ts';
 import { replyLine } from '../smtp/replies.ts';
 import * as smtp from '../smtp/session.ts';
 import { Arrival } from './arrival.ts';
-import { type Acceptance, acceptMessage } from './inbound.ts';
+import type { Caller } from './front_door.ts';
+import { type Acceptance, acceptMessage, viaOf } from './inbound.ts';
 import { Input } from './input.ts';
+import { type Decision, Inspection } from './inspection.ts';
 import type { Relay } from './relay.ts';
+import { SessionAccount } from './session_account.ts';
 
 type Mode = 'greeting' | 'command' | 'line' | 'content' | 'skip' | 'handshake' | 'over';
-
-export type Caller = { readonly address: string; readonly side: Side; readonly clientKey: string };
 
 export class InboundSession implements ConnectionHandler {
   readonly id: string;
   readonly #relay: Relay;
-  readonly #caller: Caller;
+  #caller: Caller;
   readonly #connection: Connection;
-  readonly #settings: smtp.Settings;
-  readonly #startedMs = monotonicMs();
-  readonly #session = smtp.newSession();
+  #settings: smtp.Settings;
+  readonly #account = new SessionAccount();
+  #inspection: Inspection;
+  readonly #session: smtp.Session;
   #mode: Mode = 'greeting';
   readonly #input = new Input();
   /** Something must happen before the next byte is looked at: a commit, a drain. */
@@ -50,18 +50,15 @@ export class InboundSession implements ConnectionHandler {
   #chunkLast = false;
   /** The reply to a refused chunk, which waits for its end. */
   #afterSkip = '';
-  #bytes = 0;
-  #messages = 0;
-  #refusals = 0;
-  #lastRefusal: ReplyKey | '' = '';
-  #ending: ReplyKey | '' = '';
 
-  constructor(relay: Relay, socket: ConstructorParameters<typeof Connection>[0], caller: Caller) {
+  constructor(relay: Relay, wire: ConstructorParameters<typeof Connection>[0] | Connection, caller: Caller) {
     this.id = relay.nextId();
     this.#relay = relay;
     this.#caller = caller;
     this.#settings = relay.settings[caller.side];
-    this.#connection = new Connection(socket, relay.deadlines, this);
+    this.#inspection = new Inspection(relay, this.id, caller);
+    this.#session = smtp.newSession(relay.frontDoor.mayAnnounce(caller));
+    this.#connection = wire instanceof Connection ? wire.passTo(this) : new Connection(wire, relay.deadlines, this);
     this.#greet();
   }
 
@@ -80,7 +77,7 @@ export class InboundSession implements ConnectionHandler {
   }
 
   onBytes(chunk: Buffer): void {
-    this.#bytes += chunk.length;
+    this.#account.bytes += chunk.length;
     if (this.#mode === 'greeting' && this.#caller.side === 'outside') return this.#end('earlyTalk'); // RFC 5321 §4.3.1
     if (this.#mode === 'over') return;
     this.#input.push(chunk);
@@ -107,37 +104,31 @@ export class InboundSession implements ConnectionHandler {
     this.#mode = 'over';
     this.#dropArrival();
     if (reason === 'tls-failed') this.#relay.metrics.count('tls_inbound_failed');
-    this.#relay.sessionClosed(this, this.#caller.clientKey, reason);
+    this.#relay.sessionClosed(this, this.#caller, reason);
     const hello = smtp.helloOf(this.#session);
-    this.#relay.logger.log('session', {
-      session: this.id,
-      side: this.#caller.side,
-      client: this.#caller.address,
-      helo: hello?.client ?? '',
-      tls: this.#connection.secure !== null,
-      messages: this.#messages,
-      refusals: this.#refusals,
-      ...(this.#lastRefusal === '' ? {} : { lastRefusal: this.#lastRefusal }),
-      bytes: this.#bytes,
-      end: this.#ending === '' ? reason : this.#ending,
-      ...(detail === '' || this.#ending !== '' ? {} : { detail }),
-      ms: Math.round(monotonicMs() - this.#startedMs),
-    });
+    this.#account.log(this.#relay, this.id, this.#caller, hello, this.#connection, { reason, detail });
   }
 
   #greet(): void {
-    const greetNow = () => {
-      if (this.#mode !== 'greeting') return;
-      this.#mode = 'command';
-      this.#out += smtp.banner(this.#settings);
-      this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
-      this.#pump();
+    const decision = this.#inspection.connect();
+    const greet = () => {
+      if (decision instanceof Promise) decision.then((each) => this.#greeted(each));
+      else this.#greeted(decision);
     };
     const delayMs = this.#caller.side === 'outside' ? this.#relay.config.greetingDelayMs : 0;
-    if (delayMs > 0) setTimeout(greetNow, delayMs).unref();
+    if (delayMs > 0) setTimeout(greet, delayMs).unref();
     // Twice round the event loop: the socket is polled between, so that what was sent before the banner is seen.
-    else if (this.#caller.side === 'outside') setImmediate(() => setImmediate(greetNow));
-    else greetNow();
+    else if (this.#caller.side === 'outside') setImmediate(() => setImmediate(greet));
+    else greet();
+  }
+
+  #greeted(decision: Decision): void {
+    if (this.#mode !== 'greeting') return;
+    if (decision !== null) return this.#end(decision.key, decision.detail);
+    this.#mode = 'command';
+    this.#out += smtp.banner(this.#settings);
+    this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
+    this.#pump();
   }
 
   /** Works through what has been read until it is used up, or something must be waited for. */
@@ -186,7 +177,7 @@ export class InboundSession implements ConnectionHandler {
     if (found === 'more') return false;
     const { commandSecondsMax, sessionSecondsMax } = this.#relay.config;
     this.#connection.setDeadline(commandSecondsMax);
-    const ageMs = this.#relay.deadlines.nowMs - this.#startedMs;
+    const ageMs = this.#relay.deadlines.nowMs - this.#account.startedMs;
     if (sessionSecondsMax > 0 && ageMs > sessionSecondsMax * 1000) this.#end('sessionTooLong');
     else if (found === 'bare') this.#refuse('bareLf');
     else if (found === 'line') this.#obey(parseCommand(this.#input.text));
@@ -209,27 +200,24 @@ export class InboundSession implements ConnectionHandler {
       if (command.fatal) return this.#end(command.reply);
       return this.#refuse(command.reply, command.bdatBytes);
     }
-    const refusal = smtp.refusal(this.#session, command, this.#settings) ?? this.#policy(command);
+    const refusal = smtp.refusal(this.#session, command, this.#settings);
     if (refusal !== null) return this.#refuse(refusal, command.verb === 'BDAT' ? command.bytes : undefined);
+    const decision = this.#inspection.command(command, this.#connection.secure !== null);
+    if (decision instanceof Promise) this.#hold(decision.then((each) => this.#decided(command, each)));
+    else this.#decided(command, decision);
+  }
+
+  #decided(command: Command, decision: Decision): void {
+    if (this.#mode === 'over') return;
+    if (decision !== null) return this.#refuse(decision.key, undefined, decision.detail);
     this.#answer(smtp.perform(this.#session, command, this.#settings), command);
   }
 
-  #policy(command: Command): ReplyKey | null {
-    switch (command.verb) {
-      case 'MAIL':
-        return this.#relay.unavailable(this.#caller.side);
-      case 'RCPT':
-        return judgeRecipient({ side: this.#caller.side, mailbox: command.mailbox }, this.#relay.local);
-      default:
-        return null;
-    }
-  }
-
-  #refuse(key: ReplyKey, bdatBytes?: number): void {
-    this.#refusals++;
-    this.#lastRefusal = key;
-    this.#relay.refused(this.id, this.#caller, key);
-    const answer = smtp.refuse(this.#session, key, this.#settings, bdatBytes !== undefined);
+  #refuse(key: ReplyKey, bdatBytes?: number, detail?: string): void {
+    this.#account.refused(key);
+    this.#relay.refused(this.id, this.#caller, key, detail);
+    const refusal = detail === undefined ? { key } : { key, detail };
+    const answer = smtp.refuse(this.#session, refusal, this.#settings, bdatBytes !== undefined);
     if (bdatBytes !== undefined && bdatBytes > 2 * this.#settings.messageBytesMax) {
       this.#out += answer.reply; // nobody means to send this much to the end
       return this.#over('');
@@ -269,6 +257,8 @@ export class InboundSession implements ConnectionHandler {
         return;
       case 'start-tls':
         return this.#startTls();
+      case 'announce':
+        return this.#announced(command);
       case 'close':
         this.#over('');
     }
@@ -277,7 +267,10 @@ export class InboundSession implements ConnectionHandler {
   #newArrival(kind: 'data' | 'bdat'): Arrival {
     const expected = smtp.transactionOf(this.#session)?.sizeBytes ?? 0;
     const { scanner, spool, config } = this.#relay;
-    return new Arrival(scanner, spool.begin(expected), kind, config.messageBytesMax);
+    const transaction = smtp.transactionOf(this.#session)!;
+    const tap = this.#inspection.begin(transaction, smtp.helloOf(this.#session), this.#connection.secure);
+    const taps = tap === null ? [] : [tap];
+    return new Arrival(scanner, spool.begin(expected), kind, config.messageBytesMax, taps);
   }
 
   #dropArrival(): void {
@@ -337,38 +330,37 @@ export class InboundSession implements ConnectionHandler {
     this.#connection.requireRate(0);
     this.#connection.setDeadline(0);
     if (this.#out !== '') this.#flush();
-    const origin = { session: this.id, side: this.#caller.side, via: this.#via() };
-    acceptMessage(this.#relay, origin, transaction, arrival).then((acceptance) => this.#messageDone(acceptance));
+    const via = viaOf(this.#caller, smtp.helloOf(this.#session), this.#connection.secure);
+    const origin = { session: this.id, side: this.#caller.side, via };
+    acceptMessage(this.#relay, origin, transaction, arrival, this.#inspection).then((acceptance) =>
+      this.#messageDone(acceptance),
+    );
   }
 
   #messageDone(acceptance: Acceptance): void {
     this.#held = false;
     if (this.#mode === 'over') return;
     this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
-    if (acceptance.tag === 'accepted') this.#messages++;
+    if ('id' in acceptance) this.#account.messages++;
     else {
-      this.#refusals++;
-      this.#lastRefusal = acceptance.reply;
-      this.#relay.refused(this.id, this.#caller, acceptance.reply);
+      this.#account.refused(acceptance.key);
+      this.#relay.refused(this.id, this.#caller, acceptance.key, acceptance.detail);
     }
-    const answer =
-      acceptance.tag === 'accepted'
-        ? smtp.endOfMessage(this.#session, 'queued', this.#settings, acceptance.id)
-        : smtp.endOfMessage(this.#session, acceptance.reply, this.#settings);
+    const answer = smtp.endOfMessage(this.#session, acceptance, this.#settings);
     this.#answer(answer, null);
     this.#pump();
     if (this.#relay.draining) this.drain();
   }
 
-  #via() {
-    const secure = this.#connection.secure;
-    const hello = smtp.helloOf(this.#session);
-    return {
-      address: this.#caller.address,
-      helo: hello?.client ?? '',
-      extended: hello?.verb === 'EHLO',
-      tls: secure === null ? null : { protocol: secure.getProtocol() ?? '', cipher: secure.getCipher()?.name ?? '' },
-    };
+  /** The peer speaks for another client, and the session begins anew for that one. */
+  #announced(command: Command | null): void {
+    if (command?.verb !== 'XCLIENT' || command.said === null) return;
+    const caller = this.#relay.frontDoor.byXclient(this.#caller, command.said, monotonicMs());
+    if (typeof caller === 'string') return this.#end(caller);
+    this.#caller = caller;
+    this.#settings = this.#relay.settings[caller.side];
+    this.#inspection = new Inspection(this.#relay, this.id, caller); // what was known was about somebody else
+    this.#out += smtp.banner(this.#settings);
   }
 
   #startTls(): void {
@@ -382,11 +374,11 @@ export class InboundSession implements ConnectionHandler {
   }
 
   /** Ends the session of our own accord: with a 421, or a 554 to who talks early. */
-  #end(key: ReplyKey): void {
+  #end(key: ReplyKey, detail?: string): void {
     if (this.#mode === 'over') return;
-    this.#relay.refused(this.id, this.#caller, key);
-    this.#ending = key;
-    this.#over(replyLine(key, this.#settings.hostname));
+    this.#relay.refused(this.id, this.#caller, key, detail);
+    this.#account.ending = key;
+    this.#over(replyLine(key, detail ?? this.#settings.hostname));
   }
 
   #over(lastLine: string): void {

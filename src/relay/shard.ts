@@ -10,16 +10,21 @@ import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
 import { listeningAddresses, normaliseAddress } from '../net/addresses.ts';
 import { Deadlines } from '../net/connection.ts';
+import type { Dns } from '../net/dns.ts';
 import { createDns } from '../net/dns.ts';
 import { serverContext } from '../net/tls.ts';
+import type { LocalDomains } from '../policy/recipient.ts';
 import { chooseScanner } from '../scanner/index.ts';
 import { openSpool } from '../spool/index.ts';
 import type { SpoolStats } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { BalancedConnection } from './balanced.ts';
 import { Operator } from './operator.ts';
 import type { QueueNumbers } from './outbound.ts';
 import { Outbound } from './outbound.ts';
+import type { PolicyInForce, PolicyTools } from './policy.ts';
+import { Policy } from './policy.ts';
 import { PressureWord } from './pressure_word.ts';
 import type { QueueSource } from './queue_requests.ts';
 import { Relay } from './relay.ts';
@@ -27,13 +32,21 @@ import { Router } from './router.ts';
 import { InboundSession } from './session.ts';
 import { SiteCounts } from './site_counts.ts';
 
-export type Door = { readonly side: Side; readonly local: string };
+export type Door = {
+  /** The side of the listener, and that of the client. */
+  readonly door: Side;
+  readonly side: Side;
+  /** The other end is a balancer: it says whom it speaks for before all else. */
+  readonly balanced: boolean;
+  readonly local: string;
+};
 
 export type ShardContext = {
   readonly shard: number;
   readonly config: Config;
   readonly node: string;
   readonly tls: TlsMaterial | null;
+  readonly policy: PolicyInForce;
   /** The same for all shards of the process, at least 32 random bytes. */
   readonly ticketSecret: Uint8Array;
   readonly metrics: Metrics;
@@ -53,10 +66,12 @@ export type ShardStatus = QueueNumbers & {
 export class Shard {
   readonly #relay: Relay;
   readonly #context: ShardContext;
+  readonly #policyTools: PolicyTools;
   readonly #operator: Operator;
 
-  constructor(relay: Relay, context: ShardContext) {
+  constructor(relay: Relay, context: ShardContext, policyTools: PolicyTools) {
     this.#relay = relay;
+    this.#policyTools = policyTools;
     this.#context = context;
     this.#operator = new Operator(relay);
   }
@@ -66,19 +81,30 @@ export class Shard {
     return this.#operator;
   }
 
-  accept(socket: net.Socket, door: Door, clientKey: string): void {
+  accept(socket: net.Socket, { door, side, balanced }: Door, clientKey: string): void {
     const address = normaliseAddress(socket.remoteAddress ?? '');
     if (address === '') {
       socket.destroy(); // the client has gone between there and here
       this.#context.onSessionClosed(clientKey);
       return;
     }
-    const session = new InboundSession(this.#relay, socket, { address, side: door.side, clientKey });
-    this.#relay.sessions.add(session);
+    const peer = { address, door, clientKey };
+    const relay = this.#relay;
+    const session = balanced
+      ? new BalancedConnection(relay, socket, peer)
+      : new InboundSession(relay, socket, relay.frontDoor.direct(peer, side));
+    relay.sessions.add(session);
   }
 
   reloadTls(material: TlsMaterial): void {
     this.#relay.useTls(contexts(material, this.#context.ticketSecret));
+  }
+
+  /** In force from the next transaction of each session on. */
+  reloadPolicy(inForce: PolicyInForce): void {
+    const before = this.#relay.policy;
+    this.#relay.policy = new Policy(inForce, this.#policyTools);
+    before.close();
   }
 
   status(): ShardStatus {
@@ -113,13 +139,31 @@ export async function startShard(context: ShardContext): Promise<Shard> {
     memoryBytesMax: Math.floor(config.memoryBytesMax / config.workers),
     report: (event, fields) => logger.log(event, fields),
   });
-  const { scanner, why } = chooseScanner();
+  const { scanner, relaxer, why } = chooseScanner();
   logger.log('scanner', { name: scanner.name, why });
+  const dns = createDns({ servers: config.dnsServers, timeoutMsMax: config.dnsSecondsMax * 1000 });
+  const deadlines = new Deadlines();
+  const local = { domains: new Set(config.domains), subdomains: config.subdomains };
+  const router = routerOf(config, dns, local);
+  const policyTools: PolicyTools = {
+    config,
+    local,
+    dns,
+    relaxer,
+    deadlines,
+    hooks: filterHooks(logger),
+    insideTargets: async () => {
+      const hop = await router.nextHop(config.domains[0]!);
+      return hop.tag === 'hop' ? hop.targets : [];
+    },
+    sourceMsMax: LIMITS.sourceMsMax,
+  };
   const relay = new Relay({
     config,
     spool,
+    policy: new Policy(context.policy, policyTools),
     scanner,
-    deadlines: new Deadlines(),
+    deadlines,
     pressure: new PressureWord(context.pressure),
     metrics,
     logger,
@@ -129,22 +173,37 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   });
   if (context.tls !== null) relay.useTls(contexts(context.tls, context.ticketSecret));
   const counts = new SiteCounts(context.siteCounts, shard);
-  relay.outbound = new Outbound(relay, routerOf(relay), counts, siteRules(config));
+  relay.outbound = new Outbound(relay, router, counts, siteRules(config));
   relay.outbound.start();
-  return new Shard(relay, context);
+  return new Shard(relay, context, policyTools);
 }
+
+/** One line for each message that a filter did not simply accept. */
+const filterHooks = (logger: Logger): PolicyTools['hooks'] => ({
+  ended: ({ filter, findings, filterSeconds }) => {
+    const { verdict, failure, dryRun, names = [] } = findings;
+    if (verdict === 'accept' && failure === undefined && dryRun === undefined) return;
+    logger.log('filter', {
+      filter,
+      verdict: dryRun?.verdict ?? verdict,
+      dryRun: dryRun !== undefined,
+      names: names.slice(0, 5).join(' '),
+      detail: failure === undefined ? '' : `${failure.reason}: ${failure.detail}`,
+      ms: Math.round(filterSeconds * 1000),
+    });
+  },
+  breaker: (filter, open) => logger.log('filter-breaker', { filter, open }),
+});
 
 const contexts = (material: TlsMaterial, ticketSecret: Uint8Array) => ({
   outside: serverContext(material, 'outside', ticketSecret),
   inside: serverContext(material, 'inside', ticketSecret),
 });
 
-function routerOf(relay: Relay): Router {
-  const { config } = relay;
-  const dns = createDns({ servers: config.dnsServers, timeoutMsMax: config.dnsSecondsMax * 1000 });
+function routerOf(config: Config, dns: Dns, local: LocalDomains): Router {
   const listening = [...config.outsideListen, ...config.insideListen];
   return new Router(dns, {
-    local: relay.local,
+    local,
     insideRoute: config.insideRoute,
     outsideRoute: config.outsideRoute,
     outsidePort: config.outsidePort,

@@ -30,7 +30,7 @@
  */
 
 /** Raised whenever the meaning of a slot, a cut or a call changes: an addon of another version is not used. */
-export const INTERFACE_VERSION = 1;
+export const INTERFACE_VERSION = 2;
 
 /** Slots of `state`. A new message starts with all zero but MODE. */
 export const STATE = {

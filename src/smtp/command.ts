@@ -11,6 +11,8 @@ import { parsePath, printMailbox } from './address.ts';
 import { MAIL_PARAMETERS, parseParameters, RECIPIENT_PARAMETERS } from './parameters.ts';
 import type { ReplyKey } from './replies.ts';
 import { decodeUtf8, hasControls, isAscii, upperAscii, withoutLeadingSpaces, withoutTrailingBlanks } from './text.ts';
+import type { Announcement } from './xclient.ts';
+import { parseXclient } from './xclient.ts';
 
 export type MailCommand = {
   readonly verb: 'MAIL';
@@ -42,7 +44,9 @@ export type Command =
   | RcptCommand
   | { readonly verb: 'DATA' | 'RSET' | 'QUIT' | 'STARTTLS' }
   | { readonly verb: 'NOOP' | 'HELP' | 'VRFY' | 'EXPN'; readonly argument: string }
-  | { readonly verb: 'BDAT'; readonly bytes: number; readonly last: boolean };
+  | { readonly verb: 'BDAT'; readonly bytes: number; readonly last: boolean }
+  /** Null: it cannot be read, which is told to those only that may say it. */
+  | { readonly verb: 'XCLIENT'; readonly said: Announcement | null };
 
 export type Verb = Command['verb'];
 
@@ -77,6 +81,7 @@ const PARSERS: ReadonlyMap<string, (argument: string) => Parsed> = new Map<strin
   ['HELP', (argument) => ({ verb: 'HELP', argument })],
   ['VRFY', (argument) => (argument === '' ? mistake('badArgument') : { verb: 'VRFY', argument })],
   ['EXPN', (argument) => ({ verb: 'EXPN', argument })],
+  ['XCLIENT', (argument) => ({ verb: 'XCLIENT', said: parseXclient(argument) })],
   ['AUTH', () => mistake('authUnavailable')], // RFC 4954 §4: never offered here
   ['LHLO', () => mistake('lmtpHere')], // RFC 2033 §4.1
   ['ETRN', () => mistake('notImplemented')], // RFC 1985

@@ -1,5 +1,6 @@
 /** What we say that we can do: the reply to EHLO (RFC 5321 §4.1.1.1), each keyword from its own RFC. */
 import { REPLIES } from './replies.ts';
+import { XCLIENT_ATTRIBUTES } from './xclient.ts';
 
 export type Offer = {
   readonly hostname: string;
@@ -15,7 +16,9 @@ const LIMIT_MAX = 999_999;
 /** Two replies for each offer, since settings are few and sessions are many. */
 const printed = new WeakMap<Offer, { readonly clear: string; readonly secure: string }>();
 
-export function ehloReply(offer: Offer, secure: boolean): string {
+/** `xclient`: to a peer that may speak for others. */
+export function ehloReply(offer: Offer, secure: boolean, xclient = false): string {
+  if (xclient) return print(offer, offer.startTls && !secure, [`XCLIENT ${XCLIENT_ATTRIBUTES.join(' ')}`]);
   let replies = printed.get(offer);
   if (replies === undefined) {
     replies = { clear: print(offer, offer.startTls), secure: print(offer, false) };
@@ -25,7 +28,7 @@ export function ehloReply(offer: Offer, secure: boolean): string {
 }
 
 /** AUTH is never among them (RFC 4954 §4 is for submission), nor BINARYMIME (RFC 3030 §3). */
-function print(offer: Offer, startTls: boolean): string {
+function print(offer: Offer, startTls: boolean, further: readonly string[] = []): string {
   const lines = [
     offer.hostname,
     'PIPELINING', // RFC 2920 §3
@@ -38,6 +41,7 @@ function print(offer: Offer, startTls: boolean): string {
     // RFC 9422 §3
     `LIMITS RCPTMAX=${Math.min(offer.recipientsMax, LIMIT_MAX)} MAILMAX=${Math.min(offer.messagesMax, LIMIT_MAX)}`,
     ...(startTls ? ['STARTTLS'] : []), // RFC 3207 §4
+    ...further,
     'HELP',
   ];
   const [code] = REPLIES.hello;

@@ -28,6 +28,8 @@ export const REPLIES = {
   closedForSpool: [421, '4.3.1', '%s is short of storage, try again later'], // RFC 3463 §3.4
   closedForQueue: [421, '4.3.2', '%s has much mail waiting already, try again later'],
   closedForMemory: [421, '4.3.2', '%s is busy, try again later'],
+  badProxyHeader: [421, '4.3.5', '%s cannot read your PROXY header'],
+  noProxyHeader: [421, '4.3.5', '%s waits for a PROXY header from your address'],
   timeout: [421, '4.4.2', '%s timed out waiting for you'],
   tooSlow: [421, '4.4.2', '%s received data too slowly'],
   sessionTooLong: [421, '4.4.2', '%s ends long sessions, connect again'],
@@ -42,6 +44,7 @@ export const REPLIES = {
   queueLong: [452, '4.3.2', 'Much mail is waiting already, try again later'],
   memoryShort: [452, '4.3.2', 'Too busy for new mail, try again later'],
   internal: [451, '4.3.0', 'Local error, try again later'],
+  policyDefer: [451, '4.7.1', '%s'], // words of a rule, and its id
   tlsFailed: [454, '4.7.0', 'TLS is not available at the moment, try again later'], // RFC 3207 §4
 
   // Grammar.
@@ -81,11 +84,24 @@ export const REPLIES = {
   tooManyHops: [554, '5.4.6', 'Too many Received fields: the message loops'], // RFC 5321 §6.3
   bareLineEnds: [550, '5.6.11', 'Message contains a CR or LF alone: send CRLF'], // RFC 5321 §2.3.8
   earlyTalk: [554, '5.5.0', 'You talked before the greeting: wait for it'], // RFC 5321 §4.3.1
+  policyClosed: [554, '5.7.1', '%s'], // RFC 5321 §3.1: words of a rule, and its id
+  policyReject: [550, '5.7.1', '%s'],
+  policyUnknown: [550, '5.1.1', '%s'],
   wrongProtocol: [554, '5.5.0', 'This is SMTP, and you speak something else'],
   insideOnly: [554, '5.7.1', 'This address serves inside clients only'], // RFC 5321 §3.1
+
+  // Content filters, where they have no words of their own (RFC 3463 §3.8).
+  filterFailed: [451, '4.3.0', 'The message cannot be examined at the moment, try again later'],
+  filterDeferred: [451, '4.7.1', 'The message is not accepted at the moment, try again later'],
+  filterRejected: [550, '5.7.1', 'The message is refused by policy'],
+  virusFound: [550, '5.7.1', 'The message contains malware: %s'],
+  spamFound: [550, '5.7.1', 'The message is taken for spam'],
 } as const satisfies Record<string, readonly [code: number, enhanced: string, text: string]>;
 
 export type ReplyKey = keyof typeof REPLIES;
+
+/** A reply of class 4 or 5, and what stands where its text has %s. */
+export type Refusal = { readonly key: ReplyKey; readonly detail?: string };
 
 /** RFC 5321 §4.5.3.1.5, octets with the CRLF. */
 const REPLY_LINE_BYTES_MAX = 512;

@@ -54,8 +54,12 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   3848: ['yes', 'Transmission types', 'in our Received fields'],
   5322: ['partly', 'Internet message format', 'what a relay writes (Received, DSNs) and counts; content is not mended'],
 
+  2047: ['partly', 'MIME encoded words', 'decoded for rules about subjects and names'],
   2045: ['partly', 'MIME bodies', 'quoted-printable in our notifications; content is passed on as it is'],
-  2046: ['partly', 'MIME media types', 'as above'],
+  2046: ['partly', 'MIME media types', 'as above; delimiters are found, for rules about parts'],
+  2183: ['partly', 'Content-Disposition', 'names of attachments, for rules about them'],
+  2231: ['partly', 'MIME parameters in pieces', 'read in names of attachments'],
+  7578: ['partly', 'multipart/form-data', 'written for filters that speak our own protocol'],
 
   // Names, addresses, DNS.
   1034: ['partly', 'Domain names: concepts', "as a client: CNAMEs are followed; recursion is the resolver's"],
@@ -70,6 +74,8 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   3986: ['partly', 'URI', 'routes are written as URLs'],
   4291: ['yes', 'IPv6 addresses', ''],
   5452: ['yes', 'DNS answers against forgery', 'random ids and ports'],
+  4511: ['partly', 'LDAP', 'as a client that searches, by ldapts'],
+  5782: ['yes', 'DNS lists', 'their test entries are not asked for at run time'],
   5890: ['yes', 'IDNA: definitions', ''],
   5891: ['partly', 'IDNA: protocol', 'by the mapping of the URL standard (UTS 46), which takes a few names more'],
   5952: ['yes', 'IPv6 text', 'address literals are sent on in this form'],
@@ -87,14 +93,19 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   6066: ['partly', 'TLS extensions', 'server name, towards names'],
   8996: ['yes', 'TLS 1.0 and 1.1 deprecated', 'TLS 1.2 and later'],
 
-  // Trust: none of this is done yet; mail is neither judged nor marked by it.
-  5782: ['no', 'DNS lists', ''],
-  6376: ['no', 'DKIM', ''],
-  7208: ['no', 'SPF', ''],
+  // Trust.
+  6008: ['yes', 'header.b in Authentication-Results', ''],
+  6376: ['partly', 'DKIM', 'verified; nothing is signed. l= counts only where it covers the whole body'],
+  7208: ['yes', 'SPF', 'explanations are not passed on'],
   7435: ['yes', 'Opportunistic security', 'TLS where it is offered, clear text rather than none'],
-  7489: ['no', 'DMARC', ''],
+  7489: ['partly', 'DMARC', 'as RFC 9989, which replaced it: the tree walk, t= in place of pct=; reports are not sent'],
   7672: ['no', 'DANE for SMTP', 'opportunistic TLS only'],
   8461: ['no', 'MTA-STS', 'opportunistic TLS only'],
-  8601: ['no', 'Authentication-Results', ''],
-  8617: ['no', 'ARC', ''],
+  8301: ['yes', 'DKIM algorithms and key usage', ''],
+  8410: ['yes', 'Ed25519 keys', 'as the keys of RFC 8463 are written for the library'],
+  8463: ['yes', 'DKIM with Ed25519', ''],
+  8601: ['yes', 'Authentication-Results', ''],
+  8617: ['partly', 'ARC', 'chains are verified; nothing is sealed'],
+  9989: ['partly', 'DMARC', 'results and policies; reports are not sent'],
+  9990: ['partly', 'DMARC aggregate reports', 'what they need is counted; they are not sent'],
 };

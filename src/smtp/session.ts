@@ -6,6 +6,7 @@
  *    └────STARTTLS───────┼─┘           RCPT              │ ▲
  *                        │                               BDAT
  *                        └─ RSET, EHLO, HELO, a refused BDAT, from open and chunks
+ *   XCLIENT, from new and ready: new, for another client
  *
  * Each command goes through three steps: `refusal` (order and limits; nothing changes), the policy of the caller, then
  * `perform`, or `refuse` with the reply of who said no. So a refused command leaves the session as it was, but for its
@@ -17,8 +18,9 @@ import { AssertionFailure, assert, unreachable } from '../base/assert.ts';
 import type { Recipient, Side } from '../message/envelope.ts';
 import type { Command, MailCommand, RcptCommand } from './command.ts';
 import { ehloReply } from './ehlo.ts';
-import type { ReplyKey } from './replies.ts';
+import type { Refusal, ReplyKey } from './replies.ts';
 import { REPLIES, replyLine } from './replies.ts';
+import type { Announcement } from './xclient.ts';
 
 /** Never changed: the EHLO replies of a Settings are printed once. */
 export type Settings = {
@@ -63,6 +65,10 @@ type State =
 export type Session = {
   state: State;
   hello: Hello | null;
+  /** XCLIENT may be said, until it has said an address: from then on it is that client's session. */
+  mayAnnounce: boolean;
+  /** What it said of HELO and protocol. */
+  announced: Pick<Announcement, 'helo' | 'protocol'> | null;
   tls: boolean;
   /** The last command was refused: what a pipelining client sent on its strength is no fault (RFC 2920 §3.1). */
   afterRefusal: boolean;
@@ -75,17 +81,20 @@ export type Session = {
   putOffs: number;
 };
 
-export type Action = 'none' | 'read-data' | 'read-bdat' | 'start-tls' | 'close';
+export type Action = 'none' | 'read-data' | 'read-bdat' | 'start-tls' | 'announce' | 'close';
 /** `reply` is wire text, '' where the answer comes later (the end of a BDAT chunk). */
 export type Answer = { readonly reply: string; readonly action: Action };
 
 const NEW: State = { tag: 'new' };
 const READY: State = { tag: 'ready' };
 
-export function newSession(): Session {
+/** `mayAnnounce`: the peer is one of those that may speak for others. */
+export function newSession(mayAnnounce = false): Session {
   return {
     state: NEW,
     hello: null,
+    mayAnnounce,
+    announced: null,
     tls: false,
     afterRefusal: false,
     transactions: 0,
@@ -98,7 +107,14 @@ export function newSession(): Session {
 
 export const banner = (settings: Settings): string => replyLine('banner', settings.hostname);
 
-export const helloOf = (session: Session): Hello | null => session.hello;
+/** What the client called itself: what a peer that speaks for it says of that goes before the peer's own EHLO. */
+export function helloOf({ hello, announced }: Session): Hello | null {
+  if (announced === null) return hello;
+  const client = announced.helo ?? hello?.client;
+  if (client === undefined) return null;
+  const { protocol = hello?.verb === 'HELO' ? 'SMTP' : 'ESMTP' } = announced;
+  return { verb: protocol === 'SMTP' ? 'HELO' : 'EHLO', client };
+}
 
 /** The open transaction, or null. */
 export function transactionOf({ state }: Session): Transaction | null {
@@ -127,6 +143,10 @@ export function refusal(session: Session, command: Command, settings: Settings):
       if (session.tls) return 'tlsAlready';
       if (!settings.startTls) return 'tlsUnavailable';
       return state.tag === 'open' || state.tag === 'chunks' ? 'nestedMail' : null;
+    case 'XCLIENT':
+      if (!session.mayAnnounce) return 'unknownCommand';
+      if (state.tag === 'open' || state.tag === 'chunks') return 'nestedMail';
+      return command.said === null ? 'badArgument' : null;
     case 'EXPN':
       return 'notImplemented'; // RFC 5321 §3.5.2, §7.3 let us
     default:
@@ -164,7 +184,7 @@ export function perform(session: Session, command: Command, settings: Settings):
       session.hello = { verb: command.verb, client: command.client };
       session.state = READY; // RFC 5321 §4.1.4: like RSET
       if (command.verb === 'HELO') return idle(session, settings, replyLine('hello', settings.hostname));
-      return idle(session, settings, ehloReply(settings, session.tls));
+      return idle(session, settings, ehloReply(settings, session.tls, session.mayAnnounce));
     case 'MAIL':
       assert(state.tag === 'ready', 'refusal() let MAIL pass');
       session.state = { tag: 'open', transaction: opened(command) };
@@ -191,6 +211,8 @@ export function perform(session: Session, command: Command, settings: Settings):
       return idle(session, settings, replyLine('cannotVerify'));
     case 'STARTTLS':
       return { reply: replyLine('startTls'), action: 'start-tls' };
+    case 'XCLIENT':
+      return performXclient(session, command.said, settings);
     case 'QUIT':
       return { reply: replyLine('bye', settings.hostname), action: 'close' };
     case 'EXPN':
@@ -226,6 +248,22 @@ function performBdat(session: Session, bytes: number, last: boolean, settings: S
   return warned.action === 'close' ? warned : answer;
 }
 
+/** The session is as it was before EHLO, and the caller greets anew. */
+function performXclient(session: Session, said: Announcement | null, settings: Settings): Answer {
+  assert(said !== null, 'refusal() let XCLIENT pass');
+  const { helo, protocol, address } = said;
+  session.state = NEW;
+  session.hello = null;
+  session.announced = {
+    ...session.announced,
+    ...(helo === undefined ? {} : { helo }),
+    ...(protocol === undefined ? {} : { protocol }),
+  };
+  if (address !== undefined) session.mayAnnounce = false;
+  const spent = idle(session, settings, '');
+  return spent.action === 'close' ? spent : { reply: '', action: 'announce' };
+}
+
 /** Commands without work have a budget, so that a session cannot be held open for nothing. */
 function idle(session: Session, settings: Settings, reply: string): Answer {
   session.idleCommands++;
@@ -235,13 +273,13 @@ function idle(session: Session, settings: Settings, reply: string): Answer {
 
 /** What a pipelining client gets for the rest of its group when MAIL, or each RCPT, has been refused. */
 const FOLLOWING: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['mailFirst', 'noRecipients', 'recipientFirst']);
-const ABOUT_RECIPIENTS: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['relayDenied', 'unknownRecipient']);
+const ABOUT_RECIPIENTS: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['relayDenied', 'unknownRecipient', 'policyUnknown']);
 
 /**
  * Somebody said no: `refusal`, the parser, or policy. Counts it; a spent budget ends the session with 421. A refused
  * BDAT ends the transaction, whether its line could be parsed or not: say so by `bdat`.
  */
-export function refuse(session: Session, key: ReplyKey, settings: Settings, bdat = false): Answer {
+export function refuse(session: Session, { key, detail }: Refusal, settings: Settings, bdat = false): Answer {
   if (bdat && session.state.tag !== 'new') session.state = READY;
   const [code] = REPLIES[key];
   if (code === 421) return { reply: replyLine(key, settings.hostname), action: 'close' };
@@ -253,8 +291,9 @@ export function refuse(session: Session, key: ReplyKey, settings: Settings, bdat
     session.badCommands > settings.badCommandsMax ||
     session.unknownRecipients > settings.unknownRecipientsMax ||
     session.putOffs > settings.recipientsMax;
-  if (!spent) return say(key);
-  return { reply: replyLine(key) + replyLine('tooManyErrors', settings.hostname), action: 'close' };
+  const reply = replyLine(key, detail);
+  if (!spent) return { reply, action: 'none' };
+  return { reply: reply + replyLine('tooManyErrors', settings.hostname), action: 'close' };
 }
 
 /** A BDAT chunk that was not the last has been read. */
@@ -264,14 +303,14 @@ export const bdatChunkDone = (bytes: number): Answer => ({
 });
 
 /** The content is over, well or not: so is the transaction, whatever the outcome (RFC 5321 §4.1.1.4). */
-export function endOfMessage(session: Session, key: ReplyKey, settings: Settings, id?: string): Answer {
+export function endOfMessage(session: Session, outcome: { id: string } | Refusal, settings: Settings): Answer {
   assert(session.state.tag === 'content' || session.state.tag === 'chunks', 'a message ends that has begun');
   session.state = READY;
-  if (key !== 'queued') return refuse(session, key, settings);
+  if ('key' in outcome) return refuse(session, outcome, settings);
   session.afterRefusal = false;
   session.idleCommands = 0;
   session.putOffs = 0;
-  return { reply: replyLine('queued', id), action: 'none' };
+  return { reply: replyLine('queued', outcome.id), action: 'none' };
 }
 
 /** RFC 3207 §4.2: nothing that the client said in clear survives; the budgets do. */

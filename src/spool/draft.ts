@@ -5,15 +5,16 @@
  */
 import { assert } from '../base/assert.ts';
 import type { ContentWriter } from './content_writer.ts';
+import type { Copy } from './entries.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile } from './message.ts';
-import type { Draft, Envelope, Stored } from './spool.ts';
+import type { Draft, Envelope, RecipientState, Stored } from './spool.ts';
 import { SpoolFailure } from './spool.ts';
 
 export interface DraftHost {
   startContent(): ContentWriter;
-  /** Appends a new message. `content`, a part of a buffer of `heldBytes`, is null where it is in a file. */
-  commit(envelope: Envelope, content: Buffer | null, heldBytes: number, file: ContentFile | null): Promise<Stored>;
+  /** Appends a new message. Its content is a part of a buffer of `bufferBytes`. */
+  commit(copy: Copy, bufferBytes: number, states: readonly RecipientState[] | null): Promise<Stored>;
   /** Content could not be written for good; the spool takes no more. */
   contentBroken(failure: SpoolFailure): void;
   /** The record was not written: its content is unwanted. */
@@ -26,6 +27,14 @@ type State =
 
 const INLINE_BYTES_MAX = SPOOL_LIMITS.contentInlineBytesMax;
 const NO_BYTES = Buffer.alloc(0);
+const HELD: RecipientState = {
+  tag: 'waiting',
+  attempts: 0,
+  nextMs: Number.POSITIVE_INFINITY,
+  site: '',
+  detail: 'held by policy',
+  warned: false,
+};
 
 export class SpoolDraft implements Draft {
   bytes = 0;
@@ -62,15 +71,17 @@ export class SpoolDraft implements Draft {
     this.write(bytes, 0, bytes.length);
   }
 
-  commit(envelope: Envelope): Promise<Stored> {
+  commit(envelope: Envelope, as: 'due' | 'held' = 'due'): Promise<Stored> {
+    const states = as === 'due' ? null : envelope.recipients.map(() => HELD);
     const state = this.#state;
     assert(state.tag === 'memory' || state.tag === 'file', 'a draft is committed once');
     assert(envelope.content.bytes === this.bytes, 'the envelope tells the size of the content');
     this.#state = { tag: 'committed' };
-    if (state.tag === 'file') return this.#commitFile(envelope, state.writer);
+    if (state.tag === 'file') return this.#commitFile(envelope, states, state.writer);
     const buffer = this.#buffer;
     this.#buffer = NO_BYTES;
-    return this.#host.commit(envelope, buffer.subarray(0, this.bytes), buffer.length, null);
+    const content = buffer.subarray(0, this.bytes);
+    return this.#host.commit({ envelope, content, file: null }, buffer.length, states);
   }
 
   discard(): void {
@@ -81,7 +92,11 @@ export class SpoolDraft implements Draft {
     if (state.tag === 'file') state.writer.abandon();
   }
 
-  async #commitFile(envelope: Envelope, writer: ContentWriter): Promise<Stored> {
+  async #commitFile(
+    envelope: Envelope,
+    states: readonly RecipientState[] | null,
+    writer: ContentWriter,
+  ): Promise<Stored> {
     let file: ContentFile;
     try {
       file = await writer.finish();
@@ -90,7 +105,7 @@ export class SpoolDraft implements Draft {
       throw error;
     }
     try {
-      return await this.#host.commit(envelope, null, 0, file);
+      return await this.#host.commit({ envelope, content: null, file }, 0, states);
     } catch (error) {
       // After a failed sync nobody knows whether the record is there, and the next start may find it.
       if (!(error instanceof SpoolFailure && error.reason === 'broken')) this.#host.dropContent(file);

@@ -35,8 +35,11 @@ export interface Draft {
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined;
   /** Takes a few literal bytes, ASCII (what the scanner inserts). */
   writeText(text: string): void;
-  /** Makes the message durable. Rejects with SpoolFailure, and then nothing of it is left. */
-  commit(envelope: Envelope): Promise<Stored>;
+  /**
+   * Makes the message durable; its recipients wait for their first attempt, or until somebody releases them. Rejects
+   * with SpoolFailure, and then nothing of it is left.
+   */
+  commit(envelope: Envelope, as?: 'due' | 'held'): Promise<Stored>;
   /** Leaves nothing behind; safe at any time before `commit`, and idempotent. */
   discard(): void;
 }

@@ -26,7 +26,7 @@ import { Retirement } from './retirement.ts';
 import type { Rows } from './rows.ts';
 import type { Segment } from './segment.ts';
 import { SegmentSupply } from './segment.ts';
-import type { Change, Draft, Envelope, RecipientState, Row, Spool, SpoolOptions, SpoolStats, Stored } from './spool.ts';
+import type { Change, Draft, RecipientState, Row, Spool, SpoolOptions, SpoolStats, Stored } from './spool.ts';
 import { SpoolFailure } from './spool.ts';
 
 export type StoreStart = {
@@ -197,14 +197,9 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return new ContentWriter(this.#disk, this.#contentFolder, this.nextContentName(), this.#chunks);
   }
 
-  async commit(
-    envelope: Envelope,
-    content: Buffer | null,
-    bufferBytes: number,
-    file: ContentFile | null,
-  ): Promise<Stored> {
-    const row = await this.#append({ envelope, content, file }, null);
-    const message = new Message(this.index, row, envelope, content, bufferBytes);
+  async commit(copy: Copy, bufferBytes: number, states: readonly RecipientState[] | null): Promise<Stored> {
+    const row = await this.#append(copy, states);
+    const message = new Message(this.index, row, copy.envelope, copy.content, bufferBytes);
     this.#awake.add(message);
     if (this.#awake.crowded) this.#awake.dropContent(message);
     return message;

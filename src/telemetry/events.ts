@@ -16,6 +16,8 @@ export const EVENTS = {
     'error',
     'accepting failed for lack of descriptors or memory; it goes on with the next connection',
   ],
+  'policy-loaded': ['info', 'the policy file was read again and is in force'],
+  'policy-refused': ['error', 'the policy file has faults; what was in force stays'],
   'tls-loaded': ['info', 'certificates for STARTTLS, at start and after SIGHUP'],
   'tls-refused': ['error', 'SIGHUP: the new files have faults; the old ones stay'],
   'log-dropped': ['warn', 'so many lines were dropped, since standard output was not read in time'],
@@ -32,6 +34,11 @@ export const EVENTS = {
   // Sessions.
   'connection-refused': ['info', 'the gate sent its last line and closed'],
   session: ['info', 'a session has ended: what it brought, how it ended'],
+  rule: ['info', 'a rule of the policy held, with the facts in brief'],
+  'source-trouble': ['warn', 'a fact could not be found out: nobody was there to ask, or the answer came late'],
+  filter: ['info', 'a content filter did not simply accept a message'],
+  'filter-breaker': ['warn', 'a content filter failed too often and is not asked for a while, or is asked again'],
+  discarded: ['info', 'a message was answered 250 and dropped, as a rule said'],
   refused: ['info', 'a reply of class 4 or 5, by its key'],
   accepted: ['info', 'a message is durable, and its 250 is on its way'],
 

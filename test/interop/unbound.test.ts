@@ -14,6 +14,10 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import type { Answer } from 'dns-packet';
+import { dnsListsSection } from '../../src/config/policy/dns_lists.ts';
+import { dnsListSources } from '../../src/facts/dns_lists.ts';
+import { reverseNameSource } from '../../src/facts/reverse_name.ts';
+import type { Subject } from '../../src/facts/source.ts';
 import type { Dns } from '../../src/net/dns.ts';
 import { createDns } from '../../src/net/dns.ts';
 import { resolveHosts } from '../../src/relay/mx.ts';
@@ -40,6 +44,11 @@ const LOCAL_DATA = [
   'null.near.test. 300 MX 0 .',
   `_25._tcp.mx1.near.test. 300 TLSA 3 1 1 ${'ab'.repeat(32)}`,
   '1.2.0.192.in-addr.arpa. 300 PTR mx1.near.test.',
+  '9.1.1.192.bl.near.test. 300 A 127.0.0.2',
+  '9.1.1.192.bl.near.test. 300 A 127.0.0.10',
+  '9.1.1.192.wl.near.test. 300 A 127.0.5.1',
+  '9.1.1.192.public.near.test. 300 A 127.255.255.254',
+  'bad.example.dbl.near.test. 300 A 127.0.1.2',
 ];
 
 const signer = makeZoneSigner('signed.test');
@@ -211,4 +220,39 @@ test('from domain to hosts', TIMEOUT, async () => {
   assert.ok(far.tag === 'hosts' && far.hosts[0]?.addresses[0] === '192.0.2.7', 'an MX that is a CNAME is tolerated');
   const none = await resolveHosts(dns, 'null.near.test', settings);
   assert.ok(none.tag === 'failed' && none.enhanced === '5.1.10');
+});
+
+const client = (address: string): Subject => ({
+  side: 'outside',
+  address,
+  helo: 'client.test',
+  tls: false,
+  sender: { local: 'x', domain: 'bad.example' },
+  recipient: null,
+});
+const { signal } = new AbortController();
+
+test('block and welcome lists, of addresses and of domains', TIMEOUT, async () => {
+  const [address, sender] = dnsListSources(
+    dns,
+    dnsListsSection.parse([
+      { zone: 'bl.near.test', weight: 5, codes: ['127.0.0.[10-11]'] },
+      { zone: 'wl.near.test', weight: -2 },
+      { zone: 'public.near.test', weight: 9 },
+      { zone: 'dbl.near.test', weight: 3, of: 'sender' },
+    ]),
+  );
+  assert.deepEqual(await address!.ask(client('192.1.1.9'), signal), {
+    facts: { 'dnsbl.score': 5, 'dnswl.score': 2, listed: ['bl.near.test', 'wl.near.test'] },
+    trouble: 'public.near.test: it refuses us (127.255.255.254)',
+  });
+  assert.deepEqual(await address!.ask(client('192.1.1.10'), signal), {
+    facts: { 'dnsbl.score': 0, 'dnswl.score': 0, listed: [] },
+  });
+  assert.equal((await sender!.ask(client('192.1.1.10'), signal)).facts['dnsbl.score'], 3);
+});
+
+test('a name that leads back to its address', TIMEOUT, async () => {
+  const reverse = await reverseNameSource(dns).ask(client('192.0.2.1'), signal);
+  assert.deepEqual(reverse, { facts: { 'client.name': 'mx1.near.test', 'client.confirmed': true } });
 });

@@ -1,4 +1,5 @@
 /** The outbound half of a shard on a memory spool and real sockets, with what it logs. */
+
 import assert from 'node:assert/strict';
 import { idSource } from '../../src/base/ids.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -15,6 +16,7 @@ import type { RecipientState, Row, Stored } from '../../src/spool/spool.ts';
 import { createMetricsMemory, Metrics } from '../../src/telemetry/metrics.ts';
 import { Changes } from './deadline.ts';
 import { MemorySpool } from './memory_spool.ts';
+import { testPolicy } from './policy.ts';
 
 type Line = Readonly<Record<string, unknown>> & { readonly event: string };
 type Mail = {
@@ -55,6 +57,7 @@ export class OutboundStage {
       spool: this.spool,
       scanner: twin,
       deadlines: this.#deadlines,
+      policy: testPolicy(),
       pressure: new PressureWord(pressureMemory()),
       metrics: new Metrics(createMetricsMemory(1), 0),
       logger: {

@@ -17,6 +17,13 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'smtp-sink': 'postfix',
   swaks: 'swaks',
   python3: 'python3',
+  haproxy: 'haproxy',
+  slapadd: 'slapd',
+  slapd: 'slapd',
+  dkimsign: 'python3-dkim python3-nacl',
+  arcsign: 'python3-dkim python3-authres',
+  clamd: 'clamav-daemon',
+  'opendkim-genkey': 'opendkim-tools',
 };
 
 /** The path of a program; throws where it is not installed. */

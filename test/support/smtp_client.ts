@@ -99,6 +99,15 @@ export class SmtpClient {
     return idOf(await this.expect(250));
   }
 
+  /** A whole transaction whose end the server refuses; resolves to that reply. */
+  async offer(sender: string, recipients: readonly string[], content: string): Promise<Reply> {
+    await this.command(`MAIL FROM:<${sender}>`, 250);
+    for (const recipient of recipients) await this.command(`RCPT TO:<${recipient}>`, 250);
+    await this.command('DATA', 354);
+    await this.send(`${content}.\r\n`);
+    return await this.reply();
+  }
+
   /** STARTTLS has been answered 220: the handshake, without looking at the certificate. */
   async secure(options: tls.ConnectionOptions = {}): Promise<tls.TLSSocket> {
     const plain = this.#socket;

@@ -3,12 +3,14 @@
  * peers. `src/README.md` says what each folder is for.
  */
 export const LAYERS: Readonly<Record<string, number>> = {
-  'main.ts': 7,
-  'postern.ts': 7,
-  gate: 6,
-  admin: 6,
-  cli: 6,
-  relay: 5,
+  'main.ts': 8,
+  'postern.ts': 8,
+  gate: 7,
+  admin: 7,
+  cli: 7,
+  relay: 6,
+  facts: 5,
+  filters: 5,
   spool: 4,
   net: 4,
   scanner: 3,

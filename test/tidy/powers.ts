@@ -16,7 +16,7 @@ export const POWERS: readonly Power[] = [
   { name: 'sockets by another name', modules: ['node:http2', 'node:https', 'node:quic'], homes: [] },
   { name: 'requests by fetch or WebSocket', code: /\bfetch\(|\bnew (?:WebSocket|EventSource)\b/g, homes: [] },
   { name: 'HTTP', modules: ['node:http', 'fastify'], homes: ['src/admin/'] },
-  { name: 'requests by HTTP', modules: ['undici'], homes: ['src/cli/'] },
+  { name: 'requests by HTTP', modules: ['undici'], homes: ['src/cli/', 'src/filters/', 'src/facts/'] },
   {
     name: 'files',
     modules: ['node:fs', 'node:fs/promises'],
@@ -62,4 +62,5 @@ export const POWERS: readonly Power[] = [
 
 /** Folders that read files and never write them: what they may take from node:fs. */
 export const READERS: readonly string[] = ['src/config/', 'src/admin/'];
-export const READING = /^(?:read\w+|stat\w*|lstat\w*|access\w*|exists\w*|realpath\w*|constants|opendir\w*|watch\w*)$/;
+export const READING =
+  /^(?:read\w+|stat\w*|lstat\w*|access\w*|exists\w*|realpath\w*|constants|opendir\w*|watch\w*|unwatchFile|createReadStream)$/;

@@ -39,6 +39,7 @@ async function start(context: ShardContext) {
     reloadTls: () => {
       tls += 100;
     },
+    reloadPolicy: () => {},
     drain(msMax: number) {
       context.logger.log('scanner', { name: 'last words', why: String(context.shard) });
       for (const socket of sockets) socket.write('draining\n');

@@ -106,5 +106,5 @@ test('a field is found whatever its case, and unfolded', () => {
   const field = findField(section, 'Message-ID');
   assert.equal(field && unfolded(field), '<1@x>');
   assert.equal(findField(section, 'Message'), undefined);
-  assert.equal(unfolded({ name: 'A', value: ' b\r\n\tc\n d ', start: 0, end: 0 }), 'b\tc d');
+  assert.equal(unfolded({ name: 'A', value: ' b\r\n\tc\n d ', start: 0, valueStart: 2, end: 0 }), 'b\tc d');
 });

@@ -5,6 +5,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { Deadlines } from '../../../src/net/connection.ts';
 import { Arrival } from '../../../src/relay/arrival.ts';
 import { acceptMessage } from '../../../src/relay/inbound.ts';
+import { Inspection } from '../../../src/relay/inspection.ts';
 import type { Outbound } from '../../../src/relay/outbound.ts';
 import { PressureWord, pressureMemory } from '../../../src/relay/pressure_word.ts';
 import { Relay } from '../../../src/relay/relay.ts';
@@ -13,6 +14,7 @@ import type { Transaction } from '../../../src/smtp/session.ts';
 import type { Stored } from '../../../src/spool/spool.ts';
 import { createMetricsMemory, Metrics } from '../../../src/telemetry/metrics.ts';
 import { MemorySpool } from '../../support/memory_spool.ts';
+import { testPolicy } from '../../support/policy.ts';
 
 const ORIGIN = {
   session: 'a-session',
@@ -46,6 +48,7 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
     spool,
     scanner: twin,
     deadlines,
+    policy: testPolicy(),
     pressure: new PressureWord(pressureMemory()),
     metrics: new Metrics(createMetricsMemory(1), 0),
     logger: { log: () => {} },
@@ -60,7 +63,13 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
     const arrival = new Arrival(twin, spool.begin(), 'data', loaded.config.messageBytesMax);
     arrival.feed(Buffer.from(wire), 0, wire.length);
     assert.equal(arrival.ended, true);
-    return acceptMessage(relay, ORIGIN, transaction, arrival);
+    return acceptMessage(
+      relay,
+      ORIGIN,
+      transaction,
+      arrival,
+      new Inspection(relay, 'session', { side: 'outside', address: '192.0.2.7' }),
+    );
   };
   return { relay, spool, queued, broken, drained, accept };
 }
@@ -68,11 +77,11 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
 test('an accepted message is in the spool, queued, and carries our Received field on top', async () => {
   const { spool, queued, accept } = setUp();
   const acceptance = await accept('Subject: x\r\n\r\n..\r\n.\r\n');
-  assert.equal(acceptance.tag, 'accepted');
+  assert.ok('id' in acceptance);
   const [message] = queued;
   assert.ok(message !== undefined && spool.index.has(message.row));
   const { envelope } = message;
-  assert.equal(acceptance.tag === 'accepted' && acceptance.id, envelope.id);
+  assert.equal(acceptance.id, envelope.id);
   assert.deepEqual(envelope.content, { bytes: 17, dotted: true, eightBit: false, endsInCrlf: true, headerBytes: 14 });
   assert.equal(message.content?.toString(), 'Subject: x\r\n\r\n.\r\n');
   const [edit] = envelope.edits;
@@ -99,17 +108,17 @@ test('Postmaster without a domain becomes the configured one', async () => {
 test('a full disk is 452, leaves nothing behind, and heals', async () => {
   const { relay, spool, queued, accept } = setUp();
   spool.failWith = 'full';
-  assert.deepEqual(await accept('x\r\n.\r\n'), { tag: 'refused', reply: 'spoolFull' });
+  assert.deepEqual(await accept('x\r\n.\r\n'), { key: 'spoolFull' });
   assert.equal(spool.index.messages + queued.length, 0);
   assert.equal(relay.unavailable('outside'), null);
   spool.failWith = null;
-  assert.equal((await accept('x\r\n.\r\n')).tag, 'accepted');
+  assert.ok('id' in (await accept('x\r\n.\r\n')));
 });
 
 test('a broken journal is told to the gate once, and no transaction begins any more', async () => {
   const { relay, spool, broken, drained, accept } = setUp();
   spool.failWith = 'broken';
-  assert.deepEqual(await accept('x\r\n.\r\n'), { tag: 'refused', reply: 'shardBroken' });
+  assert.deepEqual(await accept('x\r\n.\r\n'), { key: 'shardBroken' });
   await accept('x\r\n.\r\n');
   assert.equal(broken.length, 1);
   assert.deepEqual(drained, ['drained'], 'no delivery begins whose mark could not be kept');
@@ -119,15 +128,15 @@ test('a broken journal is told to the gate once, and no transaction begins any m
 test('what is refused at the end of data leaves no draft', async () => {
   const hops = 'Received: a\r\n'.repeat(101);
   const many = setUp();
-  assert.deepEqual(await many.accept(`${hops}\r\n.\r\n`), { tag: 'refused', reply: 'tooManyHops' });
+  assert.deepEqual(await many.accept(`${hops}\r\n.\r\n`), { key: 'tooManyHops' });
   assert.equal(many.spool.open, 0);
   const strict = setUp({ POSTERN_BARE_LINE_ENDS: 'refuse' });
-  assert.deepEqual(await strict.accept('a\nb\r\n.\r\n'), { tag: 'refused', reply: 'bareLineEnds' });
+  assert.deepEqual(await strict.accept('a\nb\r\n.\r\n'), { key: 'bareLineEnds' });
   assert.equal(strict.spool.open, 0);
 });
 
 test('a message beyond the maximum is dropped while it arrives', async () => {
   const { spool, accept } = setUp({ POSTERN_MESSAGE_BYTES_MAX: '65536' });
-  assert.deepEqual(await accept(`${'x'.repeat(70_000)}\r\n.\r\n`), { tag: 'refused', reply: 'tooLarge' });
+  assert.deepEqual(await accept(`${'x'.repeat(70_000)}\r\n.\r\n`), { key: 'tooLarge' });
   assert.equal(spool.open, 0);
 });

@@ -16,6 +16,7 @@ import type { Stored } from '../../../src/spool/spool.ts';
 import type { CounterId } from '../../../src/telemetry/metrics.ts';
 import { createMetricsMemory, Metrics, totalOf } from '../../../src/telemetry/metrics.ts';
 import { MemorySpool } from '../../support/memory_spool.ts';
+import { testPolicy } from '../../support/policy.ts';
 
 const HEADERS = 'Subject: x\r\nMessage-ID: <1@far.example>\r\n\r\n';
 const CONTENT = `${HEADERS}.dotted\r\ncaf\xe9\r\n`;
@@ -43,6 +44,7 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
     deadlines,
     metrics: new Metrics(memory, 0),
     logger: { log: (event, fields) => lines.push({ event, ...fields }) },
+    policy: testPolicy(),
     pressure: new PressureWord(pressureMemory()),
     nextId: idSource('node00', 0),
     onSessionClosed: () => {},

@@ -28,7 +28,7 @@ function setUp() {
   return { release, greetings, back, released, waits, settled };
 }
 
-test('whoever waits for a site is due when it answers again, but not who is held or waits for another one', async () => {
+test('whoever waits for a site is due when it answers again, who is held or waits for another one is not', async () => {
   const { release, released, waits, settled } = setUp();
   const row = waits(1, 'mx a');
   waits(2, 'mx b');

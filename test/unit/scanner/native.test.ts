@@ -36,12 +36,17 @@ describe('loading', () => {
   });
 
   test('an addon that was not built is no failure', () => {
-    assert.deepEqual(loadNative(join(folder, 'absent.node')), { scanner: null, why: 'the addon was not built' });
+    assert.deepEqual(loadNative(join(folder, 'absent.node')), {
+      scanner: null,
+      relaxer: null,
+      why: 'the addon was not built',
+    });
   });
 
   test('a file that is no addon is refused, with the code of the system', () => {
     assert.deepEqual(loadNative(file('broken.node', 'no ELF')), {
       scanner: null,
+      relaxer: null,
       why: 'the addon does not load (ERR_DLOPEN_FAILED)',
     });
   });
@@ -50,6 +55,7 @@ describe('loading', () => {
     const other = INTERFACE_VERSION + 1;
     assert.deepEqual(loadNative(file('other.cjs', `exports.version = ${other};`)), {
       scanner: null,
+      relaxer: null,
       why: `the addon is of version ${other}, not ${INTERFACE_VERSION}: run npm ci`,
     });
   });

@@ -41,6 +41,7 @@ const LINES: Readonly<Record<Verb, string>> = {
   VRFY: 'VRFY a',
   EXPN: 'EXPN a',
   STARTTLS: 'STARTTLS',
+  XCLIENT: 'XCLIENT ADDR=192.0.2.7',
   QUIT: 'QUIT',
 };
 
@@ -52,11 +53,12 @@ const parsed = (line: string): Command => {
 
 /** What a driver does with a line: the code of the reply, or that of the refusal. The end of content is `.` */
 function say(session: smtp.Session, line: string, settings = ROOMY): smtp.Answer {
-  if (line === '.') return smtp.endOfMessage(session, 'queued', settings, 'id');
+  if (line === '.') return smtp.endOfMessage(session, { id: 'id' }, settings);
   const command = parseCommand(line);
-  if (command.verb === 'mistake') return smtp.refuse(session, command.reply, settings, command.bdatBytes !== undefined);
+  if (command.verb === 'mistake')
+    return smtp.refuse(session, { key: command.reply }, settings, command.bdatBytes !== undefined);
   const key = smtp.refusal(session, command, settings);
-  if (key !== null) return smtp.refuse(session, key, settings, command.verb === 'BDAT');
+  if (key !== null) return smtp.refuse(session, { key }, settings, command.verb === 'BDAT');
   return smtp.perform(session, command, settings);
 }
 
@@ -94,6 +96,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'new'],
     EXPN: ['notImplemented', 'new'],
     STARTTLS: ['performed', 'new'],
+    XCLIENT: ['unknownCommand', 'new'],
     QUIT: ['performed', 'new'],
   },
   ready: {
@@ -109,6 +112,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'ready'],
     EXPN: ['notImplemented', 'ready'],
     STARTTLS: ['performed', 'ready'],
+    XCLIENT: ['unknownCommand', 'ready'],
     QUIT: ['performed', 'ready'],
   },
   sender: {
@@ -124,6 +128,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'sender'],
     EXPN: ['notImplemented', 'sender'],
     STARTTLS: ['nestedMail', 'sender'],
+    XCLIENT: ['unknownCommand', 'sender'],
     QUIT: ['performed', 'sender'],
   },
   open: {
@@ -139,6 +144,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'open'],
     EXPN: ['notImplemented', 'open'],
     STARTTLS: ['nestedMail', 'open'],
+    XCLIENT: ['unknownCommand', 'open'],
     QUIT: ['performed', 'open'],
   },
   chunks: {
@@ -154,6 +160,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'chunks'],
     EXPN: ['notImplemented', 'chunks'],
     STARTTLS: ['nestedMail', 'chunks'],
+    XCLIENT: ['unknownCommand', 'chunks'],
     QUIT: ['performed', 'chunks'],
   },
   secure: {
@@ -169,6 +176,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<Verb, Row>>>> = {
     VRFY: ['performed', 'ready'],
     EXPN: ['notImplemented', 'ready'],
     STARTTLS: ['tlsAlready', 'ready'],
+    XCLIENT: ['unknownCommand', 'ready'],
     QUIT: ['performed', 'ready'],
   },
 };
@@ -248,7 +256,7 @@ describe('a transaction', () => {
     for (const content of [['DATA'], ['BDAT 10', 'BDAT 0 LAST']]) {
       test(`is over when its content ends with ${key} after ${content[0]}`, () => {
         const session = after([...HOW.open!, ...content]);
-        const answer = smtp.endOfMessage(session, key, ROOMY, 'id');
+        const answer = smtp.endOfMessage(session, key === 'queued' ? { id: 'id' } : { key }, ROOMY);
         assert.ok(answer.reply.startsWith(String(REPLIES[key][0])));
         assert.equal(smtp.transactionOf(session), null);
         for (const line of ['RCPT TO:<c@d>', 'DATA', 'BDAT 1 LAST']) {
@@ -372,9 +380,9 @@ describe('budgets', () => {
   test('refused recipients', () => {
     const session = after(HOW.sender!);
     for (const key of ['unknownRecipient', 'relayDenied'] as const) {
-      assert.equal(smtp.refuse(session, key, SETTINGS).action, 'none');
+      assert.equal(smtp.refuse(session, { key }, SETTINGS).action, 'none');
     }
-    assert.equal(smtp.refuse(session, 'unknownRecipient', SETTINGS).action, 'close');
+    assert.equal(smtp.refuse(session, { key: 'unknownRecipient' }, SETTINGS).action, 'close');
   });
 
   for (const line of ['NOOP', 'RSET', 'HELP', 'VRFY a', 'EHLO c', 'HELO c']) {
@@ -388,7 +396,7 @@ describe('budgets', () => {
     assert.equal(session.idleCommands, 0);
     assert.equal(until421(session, 'NOOP', settings), 5);
     const other = after(['EHLO c', 'NOOP', 'NOOP', 'MAIL FROM:<>', 'RCPT TO:<c@d>', 'DATA'], settings);
-    smtp.endOfMessage(other, 'tooManyHops', settings);
+    smtp.endOfMessage(other, { key: 'tooManyHops' }, settings);
     assert.equal(until421(other, 'NOOP', settings), 2);
   });
 
@@ -431,7 +439,7 @@ describe('budgets', () => {
   });
 
   test('a 421 of policy closes at once', () => {
-    assert.equal(smtp.refuse(after(HOW.ready!), 'shuttingDown', SETTINGS).action, 'close');
+    assert.equal(smtp.refuse(after(HOW.ready!), { key: 'shuttingDown' }, SETTINGS).action, 'close');
   });
 });
 

@@ -42,13 +42,16 @@ export class Admission {
     return this.#open.size + this.#idle.size;
   }
 
-  /** Null when admitted: the session is counted until `release`. A refused one leaves no trace. O(1). */
-  admit(key: string, nowMs: number): Refusal | null {
+  /**
+   * Null when admitted: the session is counted until `release`. A refused one leaves no trace. O(1). `unlimited`: only
+   * the sessions in all count, since many clients come by this key.
+   */
+  admit(key: string, nowMs: number, unlimited = false): Refusal | null {
     const { connectionsMax, clientConnectionsMax, clientConnectionsPerMinuteMax: perMinuteMax } = this.#limits;
     if (this.#connections >= connectionsMax) return 'tooManyConnections';
     this.#forget(nowMs);
     const known = this.#open.get(key) ?? this.#idle.get(key);
-    if (known !== undefined) {
+    if (known !== undefined && !unlimited) {
       if (known.open >= clientConnectionsMax) return 'tooManyFromClient';
       turnMinute(known, nowMs);
       if (perMinuteMax > 0 && rate(known, nowMs) >= perMinuteMax) return 'tooFastFromClient';

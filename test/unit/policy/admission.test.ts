@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Admission } from '../../../src/gate/admission.ts';
+import { Admission } from '../../../src/policy/admission.ts';
 
 const LIMITS = {
   connectionsMax: 1000,

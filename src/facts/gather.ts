@@ -1,0 +1,84 @@
+/**
+ * Asks all sources of a stage at once, each with the same deadline, and puts their answers together. What is late is
+ * missing, and counted as trouble; nobody else waits for it.
+ */
+import { monotonicMs } from '../base/clock.ts';
+import type { FactId, Facts, Stage } from '../policy/facts.ts';
+import type { Answer, Source, Subject } from './source.ts';
+
+/** What asking cost, for `postern check` and the log. */
+export type Asked = { readonly source: string; readonly ms: number; readonly trouble: string };
+
+export type Gathered = { readonly facts: Facts; readonly asked: readonly Asked[] };
+
+const NOTHING: Gathered = { facts: {}, asked: [] };
+const LATE = 'no answer in time';
+
+export class Gatherer {
+  readonly #byStage = new Map<Stage, readonly Source[]>();
+  readonly #msMax: number;
+
+  /** Sources that give nothing of what is needed are never asked. */
+  constructor(sources: readonly Source[], needed: ReadonlySet<FactId>, msMax: number) {
+    this.#msMax = msMax;
+    for (const source of sources) {
+      if (!source.gives.some((id) => needed.has(id))) continue;
+      this.#byStage.set(source.stage, [...(this.#byStage.get(source.stage) ?? []), source]);
+    }
+  }
+
+  /** At once where every source answers at once. */
+  gather(stage: Stage, subject: Subject): Gathered | Promise<Gathered> {
+    const sources = this.#byStage.get(stage);
+    if (sources === undefined) return NOTHING;
+    const abort = new AbortController();
+    const startMs = monotonicMs();
+    const answers = sources.map((source) => source.ask(subject, abort.signal));
+    if (answers.every((answer): answer is Answer => !(answer instanceof Promise))) {
+      return together(answers.map((answer, at) => asked(sources[at]!, answer, startMs)));
+    }
+    return this.#await(sources, answers, abort, startMs);
+  }
+
+  async #await(
+    sources: readonly Source[],
+    answers: readonly (Answer | Promise<Answer>)[],
+    abort: AbortController,
+    startMs: number,
+  ): Promise<Gathered> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Answer>((resolve) => {
+      timer = setTimeout(() => {
+        resolve({ facts: {}, trouble: LATE });
+        abort.abort();
+      }, this.#msMax);
+    });
+    const all = await Promise.all(
+      answers.map(async (answer, at) => asked(sources[at]!, await Promise.race([answer, late]), startMs)),
+    );
+    clearTimeout(timer);
+    return together(all);
+  }
+}
+
+type Each = { readonly facts: Facts; readonly asked: Asked };
+
+const asked = ({ name }: Source, { facts, trouble = '' }: Answer, startMs: number): Each => ({
+  facts,
+  asked: { source: name, ms: monotonicMs() - startMs, trouble },
+});
+
+/** Lists of several sources are one list, and numbers add up: two block lists both have their say. */
+function together(all: readonly Each[]): Gathered {
+  const facts: Record<string, unknown> = {};
+  for (const each of all) {
+    for (const [id, value] of Object.entries(each.facts)) facts[id] = added(facts[id], value);
+  }
+  return { facts: facts as Facts, asked: all.map((each) => each.asked) };
+}
+
+export function added(one: unknown, other: unknown): unknown {
+  if (Array.isArray(one) && Array.isArray(other)) return [...one, ...other];
+  if (typeof one === 'number' && typeof other === 'number') return one + other;
+  return other ?? one;
+}

@@ -1,0 +1,52 @@
+/**
+ * A web server that knows the recipients: `GET URL?address=…`; the status alone is the answer, a body is not read.
+ * undici keeps the connections, asks again for nobody, and follows no redirect: what is elsewhere is not the answer.
+ */
+import { Agent, request } from 'undici';
+import type { HttpText } from '../config/policy/recipients.ts';
+import type { Dns } from '../net/dns.ts';
+import { lookupBy } from '../net/lookup.ts';
+import type { Directory, Knowledge } from './recipients.ts';
+
+export class HttpDirectory implements Directory {
+  readonly #settings: HttpText;
+  readonly #agent: Agent;
+
+  constructor(settings: HttpText, dns: Dns) {
+    const { timeoutMs, connectionsMax, ca } = settings;
+    this.#settings = settings;
+    this.#agent = new Agent({
+      connections: connectionsMax,
+      connect: { timeout: timeoutMs, lookup: lookupBy(dns), ...(ca === undefined ? {} : { ca }) },
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+      maxHeaderSize: 16_384,
+    });
+  }
+
+  async knows(address: string): Promise<Knowledge> {
+    const { url: text, token, timeoutMs } = this.#settings;
+    const url = new URL(text);
+    url.searchParams.set('address', address);
+    const deadline = AbortSignal.timeout(timeoutMs);
+    try {
+      const { statusCode, body } = await request(url, {
+        dispatcher: this.#agent,
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+        signal: deadline,
+      });
+      // Small bodies are read away so that the connection can serve again; a large one ends it.
+      await body.dump({ limit: 16_384, signal: deadline }).catch(() => {});
+      if (statusCode === 200 || statusCode === 204) return { known: true };
+      if (statusCode === 404 || statusCode === 410) return { known: false };
+      return { trouble: `the server answered ${statusCode}` };
+    } catch (error) {
+      if (deadline.aborted) return { trouble: 'no answer in time' };
+      return { trouble: `the server cannot be asked (${(error as NodeJS.ErrnoException).code ?? 'failed'})` };
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy().catch(() => {});
+  }
+}

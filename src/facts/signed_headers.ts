@@ -1,0 +1,66 @@
+/**
+ * The bytes that a signature of header fields is made over (RFC 6376 §3.4.1, §3.4.2, §3.7, §5.4.2), and that ARC
+ * seals are (RFC 8617 §5.1.1). Pure; text is one char per byte. Each field is canonicalised once, whatever the number
+ * of signatures.
+ */
+import type { Field } from '../message/headers.ts';
+import type { Canonicalisation } from '../scanner/body_hasher.ts';
+import { withoutSignature } from './tags.ts';
+
+/** Name in lower case, no blanks round the colon, lines unfolded, runs of blanks one SP, none at the end. */
+export const relaxedField = (name: string, value: string): string => {
+  const unfolded = value.includes('\n') ? value.replace(/\r?\n/g, '') : value;
+  return `${name}:${unfolded.replace(/[ \t]+/g, ' ').replace(/^ | $/g, '')}`;
+};
+
+export class SignedHeaders {
+  readonly #text: string;
+  /** By name, those of the section in order. */
+  readonly #byName = new Map<string, Field[]>();
+  readonly #relaxed = new Map<Field, string>();
+
+  constructor(text: string, fields: readonly Field[]) {
+    this.#text = text;
+    for (const field of fields) {
+      const same = this.#byName.get(field.name);
+      if (same === undefined) this.#byName.set(field.name, [field]);
+      else same.push(field);
+    }
+  }
+
+  /**
+   * The fields that `names` lists, each name taking the lowest one left, and nothing where none is left: so a name
+   * that is listed once more than it occurs keeps others from being added; then the signature's own field without b=.
+   */
+  signed(names: readonly string[], own: Field, canonicalisation: Canonicalisation): string {
+    const taken = new Map<string, number>();
+    let text = '';
+    for (const name of names) {
+      const fields = this.#byName.get(name);
+      if (fields === undefined) continue;
+      const index = taken.get(name) ?? fields.length;
+      if (index === 0) continue;
+      taken.set(name, index - 1);
+      text += this.#canonical(fields[index - 1]!, canonicalisation);
+    }
+    if (canonicalisation === 'relaxed') return text + relaxedField(own.name, withoutSignature(own.value));
+    const raw = this.#raw(own);
+    const colon = raw.indexOf(':') + 1;
+    return text + raw.slice(0, colon) + withoutSignature(raw.slice(colon).replace(/\r\n$/, ''));
+  }
+
+  #canonical(field: Field, canonicalisation: Canonicalisation): string {
+    if (canonicalisation === 'simple') return this.#raw(field);
+    let text = this.#relaxed.get(field);
+    if (text === undefined) {
+      text = `${relaxedField(field.name, field.value)}\r\n`;
+      this.#relaxed.set(field, text);
+    }
+    return text;
+  }
+
+  #raw(field: Field): string {
+    const text = this.#text.slice(field.start, field.end);
+    return text.endsWith('\r\n') ? text : `${text}\r\n`;
+  }
+}

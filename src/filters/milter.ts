@@ -1,0 +1,310 @@
+/**
+ * A milter, protocol 6 down to 2, spoken to as an MTA does: the whole session for each message, replayed when its
+ * content begins to arrive.
+ *
+ *   CONNECT ─► HELO ─► MAIL ─► RCPT* ─► DATA ─► HEADER* ─► end of headers ─► BODY* ─► end of body ─► changes* verdict
+ *
+ * Each command waits for its reply, unless the filter has said that it gives none; those leave together with the next.
+ * A reply other than `continue` may end the whole at any stage. A recipient who is refused at RCPT is told of in the
+ * findings: the client has had its 250 for it already.
+ */
+import type { FilterConfigOf } from '../config/filters.ts';
+import type { BodyBudget } from './changes.ts';
+import { Changes } from './changes.ts';
+import { checkedNames, checkedReply, parsedReply } from './checks.ts';
+import { FieldSplitter } from './field_splitter.ts';
+import type { FilterReply, Findings } from './filter.ts';
+import { ACCEPTED, FilterFailure, malformed } from './filter.ts';
+import { applyChange } from './milter_changes.ts';
+import type { MilterLink } from './milter_link.ts';
+import { MilterPool } from './milter_link.ts';
+import { clientName, Macros } from './milter_macros.ts';
+import type { MacroStage } from './milter_options.ts';
+import { MACRO_STAGES } from './milter_options.ts';
+import type { Command, Packet } from './milter_packets.ts';
+import { packet, texts } from './milter_packets.ts';
+import type { Protocol, Subject } from './protocol.ts';
+import type { FilterNet } from './wire.ts';
+
+/** MILTER_CHUNK_SIZE */
+const BODY_BYTES_MAX = 65_535;
+/** Commands that wait for one with a reply. */
+const BATCH_BYTES_MAX = 16_384;
+
+export class Milter implements Protocol {
+  readonly #config: FilterConfigOf<'milter'>;
+  readonly #pool: MilterPool;
+  readonly #budget: BodyBudget;
+
+  constructor(config: FilterConfigOf<'milter'>, net: FilterNet, budget: BodyBudget) {
+    this.#config = config;
+    this.#pool = new MilterPool(config, net);
+    this.#budget = budget;
+  }
+
+  async examine(subject: Subject): Promise<Findings> {
+    const idle = this.#pool.idleLink();
+    if (idle !== null) {
+      const findings = await this.#tryAgainOn(idle, subject);
+      if (findings !== null) return findings;
+    }
+    const link = await this.#pool.open(subject);
+    return this.#talk(link, new Dialogue(link, subject, this.#config, this.#budget), subject);
+  }
+
+  /** Null: the connection was dead, and nothing is lost yet. */
+  async #tryAgainOn(link: MilterLink, subject: Subject): Promise<Findings | null> {
+    const dialogue = new Dialogue(link, subject, this.#config, this.#budget);
+    try {
+      return await this.#talk(link, dialogue, subject);
+    } catch (error) {
+      if (dialogue.answered || !(error instanceof FilterFailure)) throw error;
+      if (dialogue.cut || error.reason !== 'died') this.#pool.neverAgain();
+      if (dialogue.cut || dialogue.contentBegun) throw error;
+      return null;
+    }
+  }
+
+  async #talk(link: MilterLink, dialogue: Dialogue, { onCut }: Subject): Promise<Findings> {
+    onCut((why) => {
+      dialogue.cut = true;
+      if (why === 'abort') this.#pool.abandon(link);
+      else link.wire.cut();
+    });
+    try {
+      const findings = await dialogue.run();
+      this.#pool.release(link, dialogue.inStep);
+      return findings;
+    } catch (error) {
+      if (!dialogue.cut) link.wire.cut();
+      throw error;
+    } finally {
+      dialogue.changes.release();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#pool.close();
+  }
+}
+
+/** One message on one connection. */
+class Dialogue {
+  readonly #link: MilterLink;
+  readonly #subject: Subject;
+  readonly #macros: Macros;
+  readonly changes: Changes;
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  /** Headers or body are not wanted any more. */
+  readonly #skipped = new Set<Command>();
+  /** Set as soon as the filter has decided. */
+  #verdict: Findings | null = null;
+  #quarantine: string | null = null;
+  answered = false;
+  contentBegun = false;
+  cut = false;
+  /** The end of the body was answered with `continue`. */
+  inStep = false;
+
+  constructor(link: MilterLink, subject: Subject, config: FilterConfigOf<'milter'>, budget: BodyBudget) {
+    this.#link = link;
+    this.#subject = subject;
+    this.#macros = new Macros(subject.envelope, config.daemonName, link.options.macros);
+    this.changes = new Changes(budget);
+  }
+
+  async run(): Promise<Findings> {
+    const { envelope, content } = this.#subject;
+    const proceeds =
+      (await this.#step('connect', connectData(this.#subject))) &&
+      (await this.#step('helo', texts(envelope.helo))) &&
+      (await this.#step('mail', texts(`<${envelope.sender}>`, ...(envelope.smtpUtf8 ? ['SMTPUTF8'] : [])))) &&
+      (await this.#recipients()) &&
+      (await this.#step('data', null)) &&
+      (await this.#content());
+    content.drop();
+    if (proceeds) await this.#endOfBody();
+    return this.#found(this.#verdict!);
+  }
+
+  /** With an acceptance goes what was asked for, and who was refused on the way to it. */
+  #found(verdict: Findings): Findings {
+    if (verdict.verdict !== 'accept') return verdict;
+    const { found } = this.changes;
+    if (this.#quarantine === null) return { ...verdict, ...found };
+    const names = checkedNames([this.#quarantine.replaceAll(' ', '-')]);
+    return { ...found, verdict: 'hold', action: 'quarantine', names };
+  }
+
+  /** Whether to go on. */
+  async #step(command: Command, data: Buffer | null, ...more: readonly Uint8Array[]): Promise<boolean> {
+    const reply = await this.#exchange(command, data, null, ...more);
+    return reply === null || this.#judge(command, reply);
+  }
+
+  /** Null: the filter does not want it, or gives no reply to it. */
+  async #exchange(
+    command: Command,
+    data: Buffer | null,
+    recipient: string | null,
+    ...more: readonly Uint8Array[]
+  ): Promise<Packet | null> {
+    const { options, wire } = this.#link;
+    const answers = options.answers(command);
+    if (!options.wants(command) || this.#skipped.has(command)) return null;
+    const macros = isStage(command) ? this.#macros.before(command, recipient) : null;
+    if (macros !== null) this.#gather(macros);
+    this.#gather(
+      packet(
+        command,
+        data,
+        more.reduce((bytes, piece) => bytes + piece.length, 0),
+      ),
+      ...more,
+    );
+    if (!answers && this.#batchBytes < BATCH_BYTES_MAX) return null;
+    const pieces = this.#batch;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    await wire.send(...pieces);
+    if (!answers) return null;
+    this.#subject.patience.owe();
+    const reply = await this.#link.reply(this.#subject.patience);
+    this.answered = true;
+    return reply;
+  }
+
+  #gather(...pieces: readonly Uint8Array[]): void {
+    for (const piece of pieces) {
+      this.#batch.push(piece);
+      this.#batchBytes += piece.length;
+    }
+  }
+
+  /** A reply at a stage before the end of the body: true to go on. */
+  #judge(command: Command, reply: Packet): boolean {
+    if (reply.tag === 'continue') return true;
+    if (reply.tag === 'skip' && this.#link.options.maySkip && (command === 'body' || command === 'header')) {
+      this.#skipped.add(command);
+      return true;
+    }
+    this.#verdict = this.#final(reply);
+    if (this.#verdict === null) throw malformed(`${reply.tag} in answer to ${command}`);
+    return false;
+  }
+
+  /** A verdict, or null where the reply is none. */
+  #final({ tag, fields }: Packet): Findings | null {
+    switch (tag) {
+      case 'accept':
+        return ACCEPTED;
+      case 'discard':
+        return { verdict: 'discard', headers: [] };
+      case 'reject':
+      case 'defer':
+        return { verdict: tag, reply: checkedReply(tag, undefined, undefined, undefined), headers: [] };
+      case 'replyCode':
+        return { ...replyCode(fields), headers: [] };
+      case 'shutdown':
+      case 'connectionFailure':
+        throw new FilterFailure('error', `it says ${tag}`);
+      default:
+        return null;
+    }
+  }
+
+  /** Those who are refused drop out; where all are, the message is. */
+  async #recipients(): Promise<boolean> {
+    const { recipients } = this.#subject.envelope;
+    let left = recipients.length;
+    for (const address of recipients) {
+      const reply = await this.#exchange('rcpt', texts(`<${address}>`), address);
+      if (reply === null || reply.tag === 'continue') continue;
+      const final = this.#final(reply);
+      if (final === null) throw malformed(`${reply.tag} in answer to rcpt`);
+      this.#verdict = final;
+      if (final.reply === undefined) return false;
+      this.changes.refuseRecipient(address, final.reply);
+      if (--left === 0) return false;
+      this.#verdict = null;
+    }
+    return true;
+  }
+
+  async #content(): Promise<boolean> {
+    const { content } = this.#subject;
+    const splitter = new FieldSplitter();
+    for (let chunk = await content.read(); chunk !== null; chunk = await content.read()) {
+      this.contentBegun = true;
+      if (splitter.done) {
+        if (!(await this.#body(chunk))) return false;
+        continue;
+      }
+      const { fields, before, body } = splitter.push(chunk);
+      if (!(await this.#headers(fields))) return false;
+      if (body === null) continue;
+      const proceeds = (await this.#step('endOfHeaders', null)) && (await this.#bodyText(before));
+      if (!proceeds || !(await this.#body(body))) return false;
+    }
+    if (splitter.done) return true;
+    const { fields, before } = splitter.end();
+    return (await this.#headers(fields)) && (await this.#step('endOfHeaders', null)) && (await this.#bodyText(before));
+  }
+
+  async #headers(fields: readonly { readonly name: string; readonly value: string }[]): Promise<boolean> {
+    const { leadingSpace } = this.#link.options;
+    for (const { name, value } of fields) {
+      // Milters see folds as LF; one char per byte becomes bytes again.
+      const shown = (leadingSpace ? value : value.replace(/^ /, '')).replaceAll('\r\n', '\n').replaceAll('\0', '');
+      if (!(await this.#step('header', Buffer.from(`${name}\0${shown}\0`, 'latin1')))) return false;
+    }
+    return true;
+  }
+
+  async #bodyText(text: string): Promise<boolean> {
+    return text === '' || (await this.#body(Buffer.from(text, 'latin1')));
+  }
+
+  async #body(bytes: Uint8Array): Promise<boolean> {
+    for (let at = 0; at < bytes.length; at += BODY_BYTES_MAX) {
+      const piece = bytes.subarray(at, at + BODY_BYTES_MAX);
+      if (!(await this.#step('body', null, piece))) return false;
+    }
+    return true;
+  }
+
+  async #endOfBody(): Promise<void> {
+    const { patience } = this.#subject;
+    let reply = (await this.#exchange('endOfBody', null, null))!; // it is always wanted, and always answered
+    for (; this.#verdict === null; reply = await this.#link.reply(patience)) {
+      if (reply.tag === 'continue') this.inStep = true;
+      this.#verdict = reply.tag === 'continue' ? ACCEPTED : this.#final(reply);
+      if (this.#verdict !== null) break;
+      if (!this.#link.options.mayAskFor(reply.tag)) throw malformed(`${reply.tag} was not agreed upon`);
+      const reason = applyChange(reply, this.changes, this.#link.options.leadingSpace);
+      if (reason !== null) this.#quarantine = reason;
+    }
+  }
+}
+
+const isStage = (command: Command): command is MacroStage & Command =>
+  (MACRO_STAGES as readonly string[]).includes(command);
+
+/** Sendmail's filters write a percent sign twice. */
+function replyCode(fields: Buffer): { verdict: 'reject' | 'defer'; reply: FilterReply } {
+  const nul = fields.indexOf(0);
+  const text = fields.toString('utf8', 0, nul === -1 ? fields.length : nul);
+  return parsedReply(text.replaceAll('%%', '%'));
+}
+
+/** Name, family, port, address; an address that we do not know has the family alone. */
+function connectData({ envelope }: Subject): Buffer {
+  const { address, port } = envelope.client;
+  const family = address.includes(':') ? '6' : address.includes('.') ? '4' : 'U';
+  const name = texts(clientName(envelope));
+  if (family === 'U') return Buffer.concat([name, Buffer.from(family)]);
+  const portBytes = Buffer.alloc(2);
+  portBytes.writeUInt16BE(port & 0xffff, 0);
+  return Buffer.concat([name, Buffer.from(family), portBytes, texts(address)]);
+}

@@ -1,0 +1,85 @@
+/**
+ * All filters of one message as one: each piece of content goes to all of them at once, the slowest sets the pace, and
+ * their findings become one.
+ */
+import type { HeaderChange } from '../message/header_changes.ts';
+import type { Examination, Filter, FilteredEnvelope, Findings, Verdict } from './filter.ts';
+
+export type Opinion = { readonly filter: string; readonly findings: Findings };
+
+/** In the order of the file. */
+export class PanelExamination {
+  readonly #seats: readonly { readonly name: string; readonly examination: Examination }[];
+
+  constructor(filters: readonly Filter[], envelope: FilteredEnvelope) {
+    this.#seats = filters
+      .filter(({ side }) => side === 'both' || side === envelope.side)
+      .map((filter) => ({ name: filter.name, examination: filter.begin(envelope) }));
+  }
+
+  /** As `Examination.write`. */
+  write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+    let first: Promise<void> | undefined;
+    let several: Promise<void>[] | null = null;
+    for (const { examination } of this.#seats) {
+      const wait = examination.write(chunk, from, to);
+      if (wait === undefined) continue;
+      if (first === undefined) first = wait;
+      else several = [...(several ?? [first]), wait];
+    }
+    return several === null ? first : Promise.all(several).then(() => undefined);
+  }
+
+  /** Resolves when the last has spoken; never rejects. */
+  end(): Promise<readonly Opinion[]> {
+    return Promise.all(
+      this.#seats.map(async ({ name, examination }) => ({ filter: name, findings: await examination.end() })),
+    );
+  }
+
+  abort(): void {
+    for (const { examination } of this.#seats) examination.abort();
+  }
+}
+
+/** The gravest first. A message that somebody could not examine is deferred rather than lost. */
+const GRAVITY: readonly Verdict[] = ['reject', 'defer', 'discard', 'hold', 'accept'];
+
+/** What holds in the end; `decided` is whose verdict it is, null where all accept. */
+export type Consensus = Pick<Findings, 'verdict' | 'reply' | 'sender' | 'body' | 'recipients'> & {
+  readonly decided: string | null;
+  readonly headers: readonly HeaderChange[];
+};
+
+/**
+ * The gravest verdict, of equal ones the first. Changes of all who let the message pass add up, in order; since none
+ * has seen another's, field numbers are those of the message as it came. Of two senders or bodies the later one stays.
+ */
+export function consensusOf(opinions: readonly Opinion[]): Consensus {
+  const verdict = GRAVITY.find((each) => opinions.some(({ findings }) => findings.verdict === each)) ?? 'accept';
+  const decided = opinions.find(({ findings }) => findings.verdict === verdict);
+  const { reply } = decided?.findings ?? {};
+  const all = opinions.map(({ findings }) => findings);
+  const sender = all.findLast((findings) => findings.sender !== undefined)?.sender;
+  const body = all.findLast((findings) => findings.body !== undefined)?.body;
+  const recipients = all.flatMap((findings) => (findings.recipients === undefined ? [] : [findings.recipients]));
+  return {
+    verdict,
+    decided: verdict === 'accept' ? null : decided!.filter,
+    ...(reply === undefined ? {} : { reply }),
+    headers: all.flatMap(({ headers }) => headers),
+    ...(sender === undefined ? {} : { sender }),
+    ...(body === undefined ? {} : { body }),
+    ...(recipients.length === 0
+      ? {}
+      : {
+          recipients: {
+            add: [...new Set(recipients.flatMap(({ add }) => add))],
+            remove: [...new Set(recipients.flatMap(({ remove }) => remove))],
+            refused: [
+              ...new Map(recipients.flatMap(({ refused }) => refused.map((each) => [each.address, each]))).values(),
+            ],
+          },
+        }),
+  };
+}

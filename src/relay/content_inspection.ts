@@ -1,0 +1,207 @@
+/**
+ * One message's content before the policy, while it arrives: its header section is gathered (bounded), its body is
+ * hashed for DKIM, its parts are looked at, and filters examine all of it at once.
+ *
+ *   write ─► header section ─► authentication, facts        end ─► facts of all, and what is to be changed
+ *        ├─► body ─► authentication
+ *        ├─► parts (MIME)
+ *        └─► filters, the slowest of which sets the pace
+ */
+import libmime from 'libmime';
+import { LIMITS } from '../config/limits.ts';
+import type { AuthenticationResult } from '../facts/authentication.ts';
+import { methodResults } from '../facts/authentication_report.ts';
+import { addressesIn, authorOf } from '../facts/author.ts';
+import { type Leaf, MimeExamination } from '../facts/mime.ts';
+import type { SpfResult } from '../facts/spf.ts';
+import type { FilteredEnvelope } from '../filters/filter.ts';
+import type { Consensus, Opinion } from '../filters/panel.ts';
+import { consensusOf, PanelExamination } from '../filters/panel.ts';
+import { authenticationResults, forgedResults } from '../message/authentication_results.ts';
+import type { Edit } from '../message/envelope.ts';
+import { readFields } from '../message/fields.ts';
+import type { HeaderSection } from '../message/headers.ts';
+import { splitHeaders } from '../message/headers.ts';
+import type { Facts } from '../policy/facts.ts';
+import type { Policy } from './policy.ts';
+import type { ContentTap } from './tee.ts';
+
+/** What was found in a message. */
+export type ContentFindings = {
+  readonly facts: Facts;
+  /** The header section as it came, one char per byte; '' where nobody asked for it. */
+  readonly header: string;
+  readonly section: HeaderSection;
+  readonly leaves: readonly Leaf[];
+  readonly consensus: Consensus | null;
+  readonly authentication: AuthenticationResult | null;
+  /** Of the authentication: our field, and forged ones taken out. */
+  readonly results: { readonly field: string; readonly edits: readonly Edit[] } | null;
+};
+
+type Wants = {
+  /** Null: this message is not authenticated. */
+  readonly spf: SpfResult | Promise<SpfResult> | null;
+  readonly envelope: FilteredEnvelope;
+  readonly headers: boolean;
+};
+
+const NO_SECTION: HeaderSection = { fields: [], end: 0, complete: true };
+const END = Buffer.from('\r\n\r\n');
+const HEADER_BYTES_FIRST = 2048;
+
+/** After the empty line that ends the section, or -1; only bytes from `from` on are new. */
+function headerEnd(bytes: Buffer, from: number, to: number): number {
+  if (from === 0 && to >= 2 && bytes[0] === END[0] && bytes[1] === END[1]) return 2;
+  const at = bytes.subarray(0, to).indexOf(END, from);
+  return at === -1 ? -1 : at + END.length;
+}
+
+export class ContentInspection implements ContentTap {
+  readonly #hostname: string;
+  readonly #panel: PanelExamination | null;
+  readonly #mime: MimeExamination | null;
+  readonly #authentication: ReturnType<Policy['authenticator']['begin']> | null;
+  readonly #abort = new AbortController();
+  /** The header section is not over, and somebody wants it. */
+  #gathering: boolean;
+  #gathered = 0;
+  #header: Buffer = Buffer.alloc(0);
+  #whole = true;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(policy: Policy, wants: Wants) {
+    const { filters, authenticator } = policy;
+    this.#hostname = wants.envelope.hostname;
+    const panel = filters.length > 0 ? new PanelExamination(filters, wants.envelope) : null;
+    this.#panel = panel;
+    this.#mime = policy.wants.mime ? new MimeExamination() : null;
+    this.#authentication = wants.spf === null ? null : authenticator.begin(wants.spf, this.#abort.signal);
+    this.#gathering = wants.headers || wants.spf !== null || panel !== null;
+  }
+
+  write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+    this.#mime?.write(chunk, from, to);
+    if (!this.#gathering) this.#authentication?.write(chunk, from, to);
+    else this.#gather(chunk, from, to);
+    return this.#panel?.write(chunk, from, to);
+  }
+
+  abort(): void {
+    this.#abort.abort();
+    this.#panel?.abort();
+  }
+
+  #gather(chunk: Uint8Array, from: number, to: number): void {
+    const before = this.#gathered;
+    const taken = Math.min(LIMITS.authenticatedHeaderBytesMax - before, to - from);
+    this.#makeRoom(before + taken);
+    this.#header.set(chunk.subarray(from, from + taken), before);
+    this.#gathered += taken;
+    const end = headerEnd(this.#header, Math.max(0, before - END.length + 1), this.#gathered);
+    if (end === -1 && taken < to - from) this.#headerRead(false);
+    if (end === -1) return;
+    const gathered = this.#header;
+    const until = this.#gathered;
+    this.#gathered = end;
+    this.#headerRead(true);
+    // What was gathered beyond it is the beginning of the body.
+    if (until > end) this.#authentication?.write(gathered, end, until);
+    if (taken < to - from) this.#authentication?.write(chunk, from + taken, to);
+  }
+
+  #makeRoom(bytes: number): void {
+    if (bytes <= this.#header.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#header.length, HEADER_BYTES_FIRST));
+    this.#header.copy(larger, 0, 0, this.#gathered);
+    this.#header = larger;
+  }
+
+  #headerRead(whole: boolean): void {
+    this.#gathering = false;
+    this.#whole = whole;
+    this.#authentication?.headers(this.#header.subarray(0, this.#gathered), whole);
+  }
+
+  /** Behind the last byte. Never rejects. */
+  async end(): Promise<ContentFindings> {
+    if (this.#gathering) this.#headerRead(true);
+    this.#timer = setTimeout(() => this.#abort.abort(), LIMITS.sourceMsMax).unref();
+    const [opinions, authentication] = await Promise.all([
+      this.#panel?.end() ?? null,
+      this.#authentication?.end() ?? null,
+    ]);
+    clearTimeout(this.#timer);
+    const header = this.#header.toString('latin1', 0, this.#gathered);
+    const section = header === '' ? NO_SECTION : splitHeaders(header, Number.POSITIVE_INFINITY);
+    const mime = this.#mime?.end() ?? null;
+    const facts: Facts = {
+      ...(this.#whole ? headerFacts(header) : {}),
+      ...(mime?.facts ?? {}),
+      ...(opinions === null ? {} : filterFacts(opinions)),
+      ...(authentication === null ? {} : authenticationFacts(authentication)),
+    };
+    return {
+      facts,
+      header,
+      section: { ...section, complete: section.complete && this.#whole },
+      leaves: mime?.leaves ?? [],
+      consensus: opinions === null ? null : consensusOf(opinions),
+      authentication,
+      results: authentication === null ? null : this.#results(authentication, header),
+    };
+  }
+
+  #results(authentication: AuthenticationResult, header: string) {
+    return {
+      field: authenticationResults(this.#hostname, methodResults(authentication)),
+      edits: forgedResults(readFields(header).fields, this.#hostname),
+    };
+  }
+}
+
+function headerFacts(header: string): Facts {
+  if (header === '') return {};
+  const { fields } = readFields(header);
+  const author = authorOf(fields);
+  const subject = fields.find(({ name }) => name === 'subject')?.value;
+  return {
+    'header.names': [...new Set(fields.map(({ name }) => name.toLowerCase()))],
+    'header.from': fields.filter(({ name }) => name === 'from').flatMap(({ value }) => addressesIn(value) ?? []),
+    ...(author.tag === 'one' ? { 'header.from.domain': author.domain } : {}),
+    ...(subject === undefined ? {} : { 'header.subject': decoded(subject) }),
+  };
+}
+
+/** Encoded words (RFC 2047) as people see them; what cannot be decoded as it stands. */
+function decoded(value: string): string {
+  const text = value.replace(/\r?\n/g, '').trim().slice(0, LIMITS.mimeValueCharsMax);
+  try {
+    return libmime.decodeWords(Buffer.from(text, 'latin1').toString('utf8'));
+  } catch {
+    return text;
+  }
+}
+
+function filterFacts(opinions: readonly Opinion[]): Facts {
+  const all = opinions.map(({ findings }) => findings);
+  const scores = all.flatMap(({ score }) => score ?? []);
+  const action = all.findLast((findings) => findings.action !== undefined)?.action;
+  return {
+    virus: all.flatMap(({ names, score }) => (score === undefined ? (names ?? []) : [])),
+    'filters.failed': opinions.flatMap(({ filter, findings }) => (findings.failure === undefined ? [] : [filter])),
+    ...(scores.length === 0 ? {} : { 'spam.score': Math.max(...scores) }),
+    ...(action === undefined ? {} : { 'spam.action': action }),
+  };
+}
+
+function authenticationFacts({ spf, dkim, arc, dmarc }: AuthenticationResult): Facts {
+  return {
+    spf: spf.result,
+    dkim: dkim.flatMap(({ result, domain }) => (result === 'pass' && domain !== null ? [domain] : [])),
+    'dkim.results': dkim.map(({ result }) => result),
+    dmarc: dmarc.result,
+    ...(dmarc.policy === null ? {} : { 'dmarc.policy': dmarc.policy }),
+    arc: arc.result,
+  };
+}

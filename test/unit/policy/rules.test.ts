@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { BUILTIN } from '../../../src/policy/builtin.ts';
+import type { Fault } from '../../../src/policy/condition.ts';
+import type { RuleText } from '../../../src/policy/rule_text.ts';
+import { parseRules, RULE } from '../../../src/policy/rule_text.ts';
+import { Rules } from '../../../src/policy/rules.ts';
+
+const NO_LISTS = { has: () => false };
+
+function parse(texts: readonly unknown[], lists: readonly string[] = []) {
+  const faults: Fault[] = [];
+  const rules = parseRules(z.array(RULE).parse(texts), new Set(lists), ['rules'], faults);
+  return { rules, faults: faults.map(({ path, message }) => `${path.join('.')}: ${message}`) };
+}
+function rulesOf(...texts: readonly RuleText[]): Rules {
+  const { rules, faults } = parse(texts);
+  assert.deepEqual(faults, []);
+  return new Rules(rules);
+}
+
+test('the first final action of a stage ends it, what comes before adds up', () => {
+  const rules = rulesOf(
+    { id: 'slow', when: { side: 'outside' }, do: { tarpit: 2 } },
+    { id: 'slower', when: { side: 'outside' }, do: { tarpit: 3 } },
+    { id: 'not-this', when: { side: 'inside' }, do: { reject: 'no' } },
+    { id: 'go', when: {}, do: { reject: 'Go away' } },
+    { id: 'never', when: {}, do: { tarpit: 9 } },
+  );
+  const verdict = rules.judge('connect', { side: 'outside' }, NO_LISTS);
+  assert.deepEqual(verdict.final, { tag: 'reject', rule: 'go', text: 'Go away', status: '5.7.1' });
+  assert.equal(verdict.tarpitSeconds, 5);
+  assert.deepEqual(
+    verdict.trials.map(({ rule, matched }) => [rule, matched]),
+    [
+      ['slow', true],
+      ['slower', true],
+      ['not-this', false],
+      ['go', true],
+    ],
+  );
+});
+
+test('a dry run is told and does nothing', () => {
+  const rules = rulesOf({ id: 'try', when: {}, do: { reject: 'no' }, dryRun: true });
+  const verdict = rules.judge('connect', {}, NO_LISTS);
+  assert.equal(verdict.final, null);
+  assert.deepEqual(verdict.trials, [{ rule: 'try', matched: true, dryRun: true }]);
+});
+
+test('a rule stands at the earliest stage that knows its facts, or later where it says so', () => {
+  const { rules } = parse([
+    { id: 'a', when: { side: 'outside' }, do: { reject: 'x' } },
+    { id: 'b', when: { spf: 'fail', side: 'outside' }, do: { reject: 'x' } },
+    { id: 'c', stage: 'rcpt', when: { helo: 'x' }, do: { defer: 'x' } },
+    { id: 'd', when: { side: 'outside' }, do: { hold: true } },
+    { id: 'e', when: { dmarc: 'fail' }, do: { tag: { header: 'X-Dmarc', value: 'fail' } } },
+  ]);
+  assert.deepEqual(
+    rules.map(({ stage }) => stage),
+    ['connect', 'mail', 'rcpt', 'data', 'data'],
+  );
+});
+
+test('rules that cannot work are refused', () => {
+  const { faults } = parse([
+    { id: 'same', when: {}, do: { accept: true } },
+    { id: 'same', when: {}, do: { accept: true } },
+    { id: 'early', stage: 'connect', when: { rcpt: 'x' }, do: { reject: 'x' } },
+    { id: 'drop', stage: 'rcpt', when: {}, do: { discard: true } },
+    { id: 'list', when: { helo: { in: 'nowhere' } }, do: { reject: 'x' } },
+  ]);
+  assert.deepEqual(faults, [
+    'rules.1.id: same is the id of another rule, too',
+    'rules.2.stage: its facts are known from rcpt on',
+    'rules.3.stage: discard is for the stages headers and data',
+    'rules.4.when: there is no list "nowhere"',
+  ]);
+  assert.equal(RULE.safeParse({ id: 'x', when: {}, do: { reject: 'a\r\nb' } }).success, false);
+  assert.equal(RULE.safeParse({ id: 'x', when: {}, do: { reject: 'a', defer: 'b' } }).success, false);
+  assert.equal(RULE.safeParse({ id: 'X y', when: {}, do: { accept: true } }).success, false);
+});
+
+test('the built-in rules are rules, and without facts none of them holds', () => {
+  const rules = rulesOf(...BUILTIN);
+  for (const stage of ['connect', 'helo', 'mail', 'rcpt', 'headers', 'data'] as const) {
+    const verdict = rules.judge(stage, { side: 'outside' }, NO_LISTS);
+    assert.equal(verdict.final, null, stage);
+  }
+});
+
+test('what the built-in rules are for', () => {
+  const rules = rulesOf(...BUILTIN);
+  const outside = { side: 'outside' } as const;
+  const at = (stage: 'rcpt' | 'data', facts: object) => rules.judge(stage, { ...outside, ...facts }, NO_LISTS).final;
+  assert.equal(at('rcpt', { 'rcpt.known': false })?.rule, 'unknown-recipient');
+  assert.equal(at('rcpt', { 'rcpt.known': true }), null);
+  assert.equal(at('rcpt', { 'dnsbl.score': 5 })?.rule, 'block-list');
+  assert.equal(at('rcpt', { 'dnsbl.score': 5, 'dnswl.score': 5 }), null);
+  assert.equal(at('rcpt', { 'grey.waiting': true })?.tag, 'defer');
+  assert.equal(at('rcpt', { 'rate.exceeded': ['clients'] })?.tag, 'defer');
+  assert.equal(at('data', { side: 'inside', 'rate.exceeded': ['senders'] })?.tag, 'hold');
+  assert.equal(at('data', { dmarc: 'fail', 'dmarc.policy': 'reject' })?.rule, 'dmarc-reject');
+  assert.equal(at('data', { dmarc: 'fail', 'dmarc.policy': 'quarantine' }), null);
+  assert.equal(at('data', { virus: ['Eicar'] })?.rule, 'virus');
+  assert.equal(at('data', { virus: [] }), null);
+});
