@@ -23,7 +23,9 @@ import type { QueueSource } from '../relay/queue_requests.ts';
 import { REPLIES } from '../smtp/replies.ts';
 import type { SocketPlace } from '../spool/folder.ts';
 import { prepareFolder, removeStaleSocket, sealSocket, socketPlace } from '../spool/folder.ts';
+import { inspectSpool } from '../spool/inspection.ts';
 import { readSpoolSpace } from '../spool/space.ts';
+import { SpoolFolderError } from '../spool/survey.ts';
 import { LogSink } from '../telemetry/log.ts';
 import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/metrics.ts';
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
@@ -73,7 +75,7 @@ export async function startPostern(config: Config, parts: PosternParts = {}): Pr
   sizeThreadPool(config.workers);
   const tls = readTls(config);
   if ('faults' in tls) throw new StartFailure(tls.faults);
-  const lock = await lockSpool(await prepareSpool(config.spoolDir), config.spoolDir);
+  const lock = await prepareSpool(config.spoolDir);
   const postern = new Postern(config, parts, tls, lock);
   try {
     await postern.start();
@@ -95,13 +97,16 @@ function readTls(config: Config): Tls | { readonly faults: readonly string[] } {
   return faults.length > 0 ? { faults } : { material: tls.material, warnings };
 }
 
-async function prepareSpool(directory: string): Promise<string> {
+/** There, ours alone, and fit to be used: before any shard changes anything in it. */
+async function prepareSpool(directory: string): Promise<SpoolLock> {
+  let lock: SpoolLock | null = null;
   try {
-    return await prepareFolder(directory);
+    lock = await lockSpool(await prepareFolder(directory), directory);
+    await inspectSpool(directory);
+    return lock;
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    const shown = `POSTERN_SPOOL_DIR=${JSON.stringify(directory)}`;
-    throw new StartFailure([`${shown}: cannot be used (${code}); write a folder that Postern may create, or owns`]);
+    lock?.release();
+    throw error instanceof SpoolFolderError ? new StartFailure([error.message]) : error;
   }
 }
 

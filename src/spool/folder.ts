@@ -6,14 +6,26 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { chmod, lstat, mkdir, open, stat, unlink } from 'node:fs/promises';
+import { unusable } from './survey.ts';
 
 const SOCKET = 'admin.sock';
 const SOCKET_PATH_BYTES_MAX = 107;
 
-/** Creates it, 0700, where it is missing. Resolves to a name that is equal for equal folders, by whatever path. */
+/**
+ * Creates it, 0700, where it is missing. Resolves to a name that is equal for equal folders, by whatever path. Rejects
+ * with SpoolFolderError.
+ */
 export async function prepareFolder(directory: string): Promise<string> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  return await folderIdentity(directory);
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      // On a read-only file system this is all that it says; the plain call says why.
+      if (error.code === 'ENOENT') return mkdir(directory, { mode: 0o700 });
+      throw error;
+    });
+    return await folderIdentity(directory);
+  } catch (error) {
+    throw unusable(directory, error);
+  }
 }
 
 /** The same name, of a folder that is there. Rejects with the system's error. */

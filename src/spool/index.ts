@@ -10,6 +10,7 @@
 import { adopt, claim, removeAdopted } from './adoption.ts';
 import type { Disk } from './disk.ts';
 import { codeOf, systemDisk } from './disk.ts';
+import { checkOwner } from './inspection.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import { BLOCK_BYTES } from './record.ts';
 import type { Recovered } from './recovery.ts';
@@ -30,7 +31,8 @@ const shardFolder = (directory: string, shard: number): string =>
 export async function openSpool(options: SpoolOptions, disk: Disk = systemDisk): Promise<Spool> {
   const folder = shardFolder(options.directory, options.shard);
   try {
-    await checkFolder(disk, options.directory);
+    await checkOwner(disk, options.directory);
+    await checkOwner(disk, folder);
     await makeFolders(disk, options.directory, folder);
     await claim(disk, options, folder);
     return await openFolder(options, disk, folder);
@@ -91,15 +93,6 @@ const segmentBytesOf = ({ segmentBytes }: SpoolOptions): number => {
   const within = Math.min(Math.max(segmentBytes, segmentBytesMin), segmentBytesMax);
   return Math.floor(within / BLOCK_BYTES) * BLOCK_BYTES;
 };
-
-async function checkFolder(disk: Disk, directory: string): Promise<void> {
-  const entry = await disk.stat(directory).catch((error: unknown) => {
-    throw unusable(directory, error);
-  });
-  if (entry === null) return;
-  if (entry.tag === 'file') throw unusable(directory, { code: 'ENOTDIR' });
-  if (entry.tag === 'folder' && !entry.ours) throw unusable(directory, { code: 'EPERM' });
-}
 
 async function makeFolders(disk: Disk, directory: string, folder: string): Promise<void> {
   try {

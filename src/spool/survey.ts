@@ -119,7 +119,7 @@ async function look(
     await file.close();
     throw new SpoolFolderError(
       `${path} is written in format ${header.version}, and this Postern reads format ${FORMAT_VERSION}: ` +
-        'start the version that wrote it, or set POSTERN_SPOOL_DIR to another folder',
+        `start the version that wrote it, or ${OTHER}`,
     );
   }
   return { generation, name, file, bytes, header, firstSalt: peekSalt(block, BLOCK_BYTES, generation) };
@@ -127,16 +127,17 @@ async function look(
 
 /** In the operator's words. */
 export function unusable(folder: string, error: unknown): SpoolFolderError {
-  const why = REASONS[codeOf(error)] ?? `cannot be used (${codeOf(error) || String(error)})`;
+  const why = REASONS[codeOf(error)] ?? `cannot be used (${codeOf(error) || String(error)}): mend it, or ${OTHER}`;
   return new SpoolFolderError(`the spool folder ${folder} ${why}`, { cause: error });
 }
 
+const OTHER = 'set POSTERN_SPOOL_DIR to another folder';
 const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'is not accessible: make the user that runs Postern its owner, or set POSTERN_SPOOL_DIR to another folder',
-  EPERM: 'may not be changed: make the user that runs Postern its owner, or set POSTERN_SPOOL_DIR to another folder',
-  EROFS: 'is on a read-only file system: mount it for writing, or set POSTERN_SPOOL_DIR to another folder',
-  ENOTDIR: 'is not a folder: remove the file of this name, or set POSTERN_SPOOL_DIR to another folder',
-  EEXIST: 'is not a folder: remove the file of this name, or set POSTERN_SPOOL_DIR to another folder',
-  ENOSPC: 'cannot be created, the disk is full: free some space',
+  EACCES: `is not accessible: make the user that runs Postern its owner, or ${OTHER}`,
+  EPERM: `may not be changed: make the user that runs Postern its owner, or ${OTHER}`,
+  EROFS: `is on a read-only file system: mount it for writing, or ${OTHER}`,
+  ENOTDIR: `is not a folder: remove the file of this name, or ${OTHER}`,
+  EEXIST: `is not a folder: remove the file of this name, or ${OTHER}`,
+  ENOSPC: `cannot be created, the disk is full: free some space, or ${OTHER}`,
   ELOOP: 'is a symbolic link that leads nowhere: set POSTERN_SPOOL_DIR to a real folder',
 };
