@@ -9,12 +9,11 @@
  */
 import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
-import { unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
 import { isShortage } from './disk.ts';
 import type { Copy } from './entries.ts';
 import type { ContentFile } from './message.ts';
-import { readRecord } from './reading.ts';
+import { readCopy } from './reading.ts';
 import { checkContent, recover } from './recovery.ts';
 import type { Rows } from './rows.ts';
 import type { Segment } from './segment.ts';
@@ -62,7 +61,7 @@ export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, o
     whole = [...chain, ...unused].every(({ damaged }) => !damaged);
     const known = new KnownIds(spool);
     for (const row of index.rows()) {
-      const copy = await readCopy(chain, index, row, options);
+      const copy = await copyOf(chain, index, row, options);
       if (copy === null) whole = false;
       if (copy === null || (await known.has(copy.envelope.id))) continue;
       const states = copy.envelope.recipients.map((_, at) => index.state(row, at));
@@ -84,7 +83,7 @@ export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, o
 }
 
 /** Null for a message that cannot be read: reported, and its folder is kept. */
-async function readCopy(
+async function copyOf(
   chain: readonly Segment[],
   index: Rows,
   row: Row,
@@ -94,9 +93,7 @@ async function readCopy(
   const segment = chain.find(({ generation }) => generation === place.generation);
   assert(segment !== undefined, 'a record is in a segment of the chain');
   try {
-    const { meta, content } = await readRecord(segment, place);
-    const { envelope, file } = unpackMessage(meta);
-    return { envelope, file, content: file === null ? content : null };
+    return await readCopy(segment, place);
   } catch (error) {
     report('spool-lost', { key: index.key(row), domain: index.domain(row, 0), detail: String(error) });
     return null;
@@ -132,11 +129,21 @@ class KnownIds {
 
   async has(id: string): Promise<boolean> {
     for (const row of this.#rows.get(hashOf(id)) ?? []) {
-      const message = await this.#spool.wake(row);
-      this.#spool.rest(message);
-      if (message.envelope.id === id) return true;
+      if ((await this.#idOf(row)) === id) return true;
     }
     return false;
+  }
+
+  /** Null for one that cannot be read: then the original may well be the better copy. */
+  async #idOf(row: Row): Promise<string | null> {
+    try {
+      const message = await this.#spool.wake(row);
+      this.#spool.rest(message);
+      return message.envelope.id;
+    } catch (error) {
+      if (error instanceof SpoolFailure && error.reason === 'unreadable') return null;
+      throw error;
+    }
   }
 }
 

@@ -76,7 +76,7 @@ export async function readFully(file: DiskFile, bytes: Buffer, from: number, to:
   return done - from;
 }
 
-/** As `readFully`, with a second try: a disk does better at times, and what cannot be read is a message that is lost. */
+/** As `readFully`, with a second try: a disk does better at times, and what cannot be read is a lost message. */
 export const readTwice = (file: DiskFile, bytes: Buffer, from: number, to: number, at: number): Promise<number> =>
   readFully(file, bytes, from, to, at).catch(() => readFully(file, bytes, from, to, at));
 

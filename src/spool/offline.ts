@@ -6,11 +6,10 @@
  * Whoever opens it makes sure that no process has the spool: one that starts meanwhile makes messages unreadable here,
  * no more. A message of an adoption that was interrupted may be seen twice.
  */
-import { unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
 import { systemDisk } from './disk.ts';
 import { Message } from './message.ts';
-import { readFile, readRecord } from './reading.ts';
+import { readCopy, readFile } from './reading.ts';
 import type { Recovered } from './recovery.ts';
 import { recover } from './recovery.ts';
 import type { Row, Spool, SpoolOptions, Stored } from './spool.ts';
@@ -80,9 +79,8 @@ class JournalReader implements OfflineSpool {
     const place = index.place(row);
     const segment = chain.find(({ generation }) => generation === place.generation);
     if (segment === undefined) throw new SpoolFailure('unreadable', `message ${index.key(row)} has no record`);
-    const { meta, content } = await readRecord(segment, place);
-    const { envelope, file } = unpackMessage(meta);
-    return new Message(index, row, envelope, file === null ? content : null, 0);
+    const { envelope, content } = await readCopy(segment, place);
+    return new Message(index, row, envelope, content, 0);
   }
 
   rest(): void {}

@@ -1,7 +1,9 @@
 /** A stored message: its record, and large content, checked before the last of it is handed out. */
 import { crc32 } from 'node:zlib';
+import { unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
 import { codeOf, readTwice } from './disk.ts';
+import type { Copy } from './entries.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
 import { decodeFrame, FRAME_HEADER_BYTES, peekRecord } from './record.ts';
@@ -10,6 +12,10 @@ import { SpoolFailure } from './spool.ts';
 
 const unreadable = (what: string, why: string, cause?: unknown): SpoolFailure =>
   new SpoolFailure('unreadable', `${what} cannot be read: ${why}`, { cause });
+
+export const gone = (key: number): SpoolFailure => new SpoolFailure('unreadable', `message ${key} is gone`);
+export const senseless = (key: number, cause: unknown): SpoolFailure =>
+  new SpoolFailure('unreadable', `message ${key} makes no sense: ${String(cause)}`, { cause });
 
 /** A record as it is in the journal; both are views of one buffer. */
 export type RecordRead = { readonly meta: Buffer; readonly content: Buffer };
@@ -32,6 +38,13 @@ export async function readRecord(segment: Segment, { at, frameBytes }: Place): P
     meta: bytes.subarray(FRAME_HEADER_BYTES, contentAt),
     content: bytes.subarray(contentAt, contentAt + frame.contentBytes),
   };
+}
+
+/** A message as its record has it. Throws SpoolFailure, or whatever unpacking finds wrong. */
+export async function readCopy(segment: Segment, place: Place): Promise<Copy> {
+  const { meta, content } = await readRecord(segment, place);
+  const { envelope, file } = unpackMessage(meta);
+  return { envelope, file, content: file === null ? content : null };
 }
 
 /** Chunks of at most readBytesMax; the last one only after the checksum of all held. Throws SpoolFailure. */

@@ -1,11 +1,9 @@
 /**
- * The spool of one shard: drafts become records, records become rows, marks end them. What is on disk is the journal's
- * and the segments' business (journal.ts, retirement.ts), what is in memory that of rows.ts and awake.ts; here they
- * meet.
+ * The spool of one shard: drafts become records, records become rows, marks end them. What is on disk is a matter of
+ * journal.ts and retirement.ts, what is in memory of rows.ts and awake.ts; here they meet.
  */
 import { assert } from '../base/assert.ts';
 import { Awake } from './awake.ts';
-import { unpackMessage } from './bodies.ts';
 import type { Position } from './checkpoint.ts';
 import type { CheckpointHost } from './checkpoints.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -20,7 +18,7 @@ import { Journal } from './journal.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
 import { Message } from './message.ts';
-import { readFile, readRecord } from './reading.ts';
+import { gone, readCopy, readFile, senseless } from './reading.ts';
 import type { RetirementHost } from './retirement.ts';
 import { Retirement } from './retirement.ts';
 import type { Rows } from './rows.ts';
@@ -291,9 +289,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
       if (segment === null || this.index.key(row) !== key) throw gone(key);
       const place = this.index.place(row);
       try {
-        const { meta, content } = await readRecord(segment, place);
-        const { envelope, file } = unpackMessage(meta);
-        return { envelope, file, content: file === null ? content : null };
+        return await readCopy(segment, place);
       } catch (error) {
         if (this.index.key(row) !== key) throw gone(key);
         // Copied forward meanwhile, and its old segment is in use again: read where it is now.
@@ -383,8 +379,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     this.#fullReported = false;
     this.#journal.supplyChanged();
     for (const row of this.owed) this.markAgain(row);
-    // The spare counts, too: where no batch follows, nothing else would see that there is more than the bound.
-    this.retirement.sweep();
+    this.retirement.sweep(); // the spare counts, and no batch need follow
   }
 
   starved(error: unknown): void {
@@ -398,7 +393,3 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
 }
 
 const ignore = (): void => {};
-
-const gone = (key: number): SpoolFailure => new SpoolFailure('unreadable', `message ${key} is gone`);
-const senseless = (key: number, cause: unknown): SpoolFailure =>
-  new SpoolFailure('unreadable', `message ${key} makes no sense: ${String(cause)}`, { cause });

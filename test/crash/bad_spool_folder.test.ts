@@ -169,7 +169,7 @@ test('a spool that a newer version has written: no shard of it is touched', asyn
   await assertRefused(spool, line, { WORKERS: '1' });
 });
 
-test('a disk that is full before the first segment is made: accepting nothing is no reason to stop', async (context) => {
+test('a disk that is full before the first segment is made: nothing is accepted, and it runs', async (context) => {
   const folder = temporaryFolder('bad-spool');
   if (!run('mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder))
     return context.skip('this process may not mount');

@@ -115,7 +115,7 @@ const DAMAGES: Readonly<Record<string, (sector: Buffer) => void>> = {
 };
 
 for (const [name, damage] of Object.entries(DAMAGES)) {
-  test(`${name} in each sector in turn: one message may be lost, no other, and its segment is moved aside`, async () => {
+  test(`${name} in each sector in turn: one message may be lost, and its segment is moved aside`, async () => {
     const story = await before();
     let points = 0;
     for (const [segment, path] of story.segments.entries()) {

@@ -1,7 +1,7 @@
 /**
  * How much disk the journal takes, and how much it writes, over thousands of messages of which some stay long: the
- * files of segments are at most twice the live bytes plus two segments whenever nothing is under way, and what is copied
- * forward is little more than what was written for callers.
+ * files of segments are at most twice the live bytes plus two segments whenever nothing is under way, and what is
+ * copied forward is little more than what was written for callers.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
