@@ -56,6 +56,7 @@ async function openFolder(options: SpoolOptions, disk: Disk, folder: string): Pr
       segmentBytes: segmentBytesOf(options),
       chain: recovered.chain,
       unused: recovered.unused,
+      previous: recovered.previous,
       nextGeneration: recovered.generationMax + 1,
       lastSequence: recovered.lastSequence,
       durable: recovered.durable,

@@ -12,7 +12,7 @@ import type { Checkpoint, Position } from './checkpoint.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
-import type { SegmentHeader } from './record.ts';
+import type { SegmentHeader, SegmentLife } from './record.ts';
 import { BLOCK_BYTES, frameBytesOf, KIND } from './record.ts';
 import { Rows } from './rows.ts';
 import type { Found, Gap, ScanResult } from './scan.ts';
@@ -31,6 +31,8 @@ export type Recovered = {
   readonly chain: readonly Segment[];
   /** Without records: recyclable or, where damaged, to be moved aside; open. */
   readonly unused: readonly Segment[];
+  /** The newest segment of the chain that has something on disk for certain: the next one names it. */
+  readonly previous: SegmentLife | null;
   readonly lastSequence: number;
   readonly durable: number;
   readonly generationMax: number;
@@ -99,7 +101,9 @@ class Recovery {
     this.#dropRetired(chain);
     const uncertain = new Set(this.#recent.values());
     const [lastSequence, durable] = [this.#lastSequence, this.#durable];
-    return { index: this.#index, uncertain, chain, unused, lastSequence, durable, generationMax };
+    // After another crash the last one may be as if it had never been; nothing must ask for it then.
+    const previous = chain[started.findLastIndex(({ header }) => header.firstSequence <= durable)] ?? null;
+    return { index: this.#index, uncertain, chain, unused, previous, lastSequence, durable, generationMax };
   }
 
   /**

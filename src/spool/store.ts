@@ -19,6 +19,7 @@ import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
 import { Message } from './message.ts';
 import { gone, readCopy, readFile, senseless } from './reading.ts';
+import type { SegmentLife } from './record.ts';
 import type { RetirementHost } from './retirement.ts';
 import { Retirement } from './retirement.ts';
 import type { Rows } from './rows.ts';
@@ -36,6 +37,7 @@ export type StoreStart = {
   readonly chain: readonly Segment[];
   /** Files ready to be written to, with nothing in them. */
   readonly unused: readonly Segment[];
+  readonly previous: SegmentLife | null;
   readonly nextGeneration: number;
   readonly lastSequence: number;
   readonly durable: number;
@@ -89,7 +91,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
         sequence: start.lastSequence + 1,
         durable: start.durable,
         segment: active,
-        previous: start.chain.at(-1) ?? null,
+        previous: start.previous,
       },
       supply,
       {
@@ -120,8 +122,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     supply.want();
     await supply.idle();
     spool = new JournalSpool(options, disk, start, supply, supply.take());
-    // Before anything else: a segment whose messages are not counted looks like one that nobody wants.
-    spool.#restore();
+    spool.#restore(); // first: a segment whose messages are not counted looks like one that nobody wants
     for (const error of early) spool.folderBroken(error);
     if (supply.full) spool.starved(null);
     return spool;
@@ -263,17 +264,19 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     const keys = rows.map((row) => this.index.key(row));
     const copies: (Copy | null)[] = [];
     for (const [at, row] of rows.entries()) copies.push(await this.#copyOf(row, keys[at]!));
-    for (const [at, copy] of copies.entries()) {
-      const row = rows[at]!;
-      // It may have become final while others were read.
-      if (copy === null || this.index.key(row) !== keys[at] || this.index.final(row)) continue;
-      this.#journal.append(new CopyEntry(this, row, copy));
+    for (const [at, row] of rows.entries()) {
+      const copy = this.#wanted(row, keys[at]!) ? copies[at]! : null; // it may have become final meanwhile
+      if (copy !== null) this.#journal.append(new CopyEntry(this, row, copy));
     }
+  }
+
+  #wanted(row: Row, key: number): boolean {
+    return this.index.key(row) === key && !this.index.final(row);
   }
 
   /** Null where it is not wanted any more, or lost. */
   async #copyOf(row: Row, key: number): Promise<Copy | null> {
-    if (this.index.key(row) !== key || this.index.final(row)) return null;
+    if (!this.#wanted(row, key)) return null;
     try {
       return await this.#readNewest(row, key);
     } catch (error) {
@@ -335,8 +338,6 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return this.full || this.broken;
   }
 
-  // --- what opening needs ---
-
   nextContentName(): string {
     return `${this.#run}-${(this.#contentFiles++).toString(36)}`;
   }
@@ -374,7 +375,6 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     this.#journal.append(new MarkEntry(this, row, null, ignore, ignore));
   }
 
-  /** A spare is there. */
   supplied(): void {
     this.#fullReported = false;
     this.#journal.supplyChanged();
