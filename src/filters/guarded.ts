@@ -149,7 +149,7 @@ class GuardedExamination implements Examination, Subject {
       throw new FilterFailure('paused', 'it has failed too often, and is left alone');
     let release = (): void => undefined;
     try {
-      release = await this.#slot();
+      release = this.#filter.slots.takeFree() ?? (await this.#slot());
       this.patience.owe(this.#filter.config.connectMs);
       const examining = protocol.examine(this);
       examining.catch(() => undefined); // where it lost the race, it fails for being cut

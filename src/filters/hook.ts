@@ -14,6 +14,7 @@ import type { FilteredEnvelope, Findings } from './filter.ts';
 import { ACCEPTED, FilterFailure, malformed } from './filter.ts';
 import type { HookAnswer, HookRequest } from './hook_schema.ts';
 import { hookAnswerSchema } from './hook_schema.ts';
+import type { Frame } from './http.ts';
 import { HttpClient } from './http.ts';
 import type { Protocol, Subject } from './protocol.ts';
 import type { FilterNet } from './wire.ts';
@@ -56,7 +57,7 @@ function requestOf(filter: string, envelope: FilteredEnvelope): HookRequest {
   return { version: 1, filter, ...envelope, recipients: [...envelope.recipients] };
 }
 
-function frameOf(boundary: string, request: HookRequest): { before: Uint8Array; behind: Uint8Array } {
+function frameOf(boundary: string, request: HookRequest): Frame {
   const part = (name: string, type: string, more = ''): string =>
     `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${more}\r\nContent-Type: ${type}\r\n\r\n`;
   const before = `${part('request', 'application/json')}${JSON.stringify(request)}\r\n`;

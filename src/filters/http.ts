@@ -2,6 +2,7 @@
  * POST to a filter that speaks HTTP, by a pool of undici: content streams out in chunks as it arrives, the answer is
  * read whole and bounded. An answer that comes before the end of the content counts, and the connection then ends.
  */
+import type { Dispatcher } from 'undici';
 import { Pool } from 'undici';
 import type { FilterConfigOf, HttpTarget } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';
@@ -16,6 +17,9 @@ const KEEP_ALIVE_MS = 4000;
 const ANSWER_HEADERS_BYTES_MAX = 16_384;
 
 type HttpConfig = Pick<FilterConfigOf<'http'>, 'connectionsMax' | 'connectMs'> & { readonly at: HttpTarget };
+
+export type Frame = { readonly before: Uint8Array; readonly behind: Uint8Array };
+export type Answer = { readonly status: number; readonly answer: string };
 
 type Found = (error: Error | null, addresses: { readonly address: string; readonly family: number }[]) => void;
 
@@ -48,29 +52,23 @@ export class HttpClient {
   async post(
     { content, patience, onCut }: Subject,
     headers: readonly string[],
-    frame: { readonly before: Uint8Array; readonly behind: Uint8Array } | null,
+    frame: Frame | null,
     answerBytesMax: number = LIMITS.filterAnswerBytesMax,
-  ): Promise<{ status: number; answer: string }> {
-    const controller = new AbortController();
-    onCut(() => controller.abort());
-    let begun = false;
-    async function* body() {
-      begun = true;
-      yield* framed(content, frame);
-    }
+  ): Promise<Answer> {
+    const body = new Body(content, frame);
+    const answer = new AnswerReader(answerBytesMax, () => patience.owe());
+    onCut(() => answer.abort());
     try {
-      const response = await this.#pool.request({
-        method: 'POST',
+      const options = {
+        method: 'POST' as const,
         path: this.#path,
         headers: headers.map(headerText),
-        body: body() as never,
-        signal: controller.signal,
-      });
-      patience.owe();
-      const answer = await wholeText(response.body, answerBytesMax);
-      return { status: response.statusCode, answer };
+        body: body as never,
+      };
+      this.#pool.dispatch(options, answer);
+      return await answer.whole;
     } catch (error) {
-      throw error instanceof FilterFailure ? error : failureOf(error as NodeJS.ErrnoException, begun);
+      throw error instanceof FilterFailure ? error : failureOf(error as NodeJS.ErrnoException, body.begun);
     } finally {
       content.drop();
     }
@@ -81,24 +79,93 @@ export class HttpClient {
   }
 }
 
-async function* framed(
-  content: Passage,
-  frame: { readonly before: Uint8Array; readonly behind: Uint8Array } | null,
-): AsyncGenerator<Uint8Array> {
-  if (frame !== null) yield frame.before;
-  for (let chunk = await content.read(); chunk !== null; chunk = await content.read()) yield chunk;
-  if (frame !== null) yield frame.behind;
+/** The content in its frame, as undici asks for it: once there is a connection, and as fast as that takes it. */
+class Body implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
+  readonly #content: Passage;
+  readonly #frame: Frame | null;
+  #state: 'before' | 'within' | 'over' = 'before';
+
+  constructor(content: Passage, frame: Frame | null) {
+    this.#content = content;
+    this.#frame = frame;
+  }
+
+  get begun(): boolean {
+    return this.#state !== 'before';
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array>> {
+    if (this.#state === 'over') return { done: true, value: undefined };
+    const before = this.#state === 'before' ? this.#frame?.before : undefined;
+    this.#state = 'within';
+    if (before !== undefined) return { done: false, value: before };
+    const chunk = await this.#content.read();
+    if (chunk !== null) return { done: false, value: chunk };
+    this.#state = 'over';
+    return this.#frame === null ? { done: true, value: undefined } : { done: false, value: this.#frame.behind };
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    this.#state = 'over';
+    return { done: true, value: undefined };
+  }
 }
 
-async function wholeText(body: AsyncIterable<Buffer>, bytesMax: number): Promise<string> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of body) {
-    bytes += piece.length;
-    if (bytes > bytesMax) throw new FilterFailure('bounds', 'an answer that is too long'); // undici hangs up
-    pieces.push(piece);
+/** Each piece of an answer is a sign of life. */
+class AnswerReader implements Dispatcher.DispatchHandler {
+  readonly #bytesMax: number;
+  readonly #onLife: () => void;
+  readonly #whole = Promise.withResolvers<Answer>();
+  readonly #pieces: Buffer[] = [];
+  #bytes = 0;
+  #status = 0;
+  #controller: Dispatcher.DispatchController | null = null;
+  #aborted = false;
+
+  constructor(bytesMax: number, onLife: () => void) {
+    this.#bytesMax = bytesMax;
+    this.#onLife = onLife;
   }
-  return Buffer.concat(pieces).toString('utf8');
+
+  get whole(): Promise<Answer> {
+    return this.#whole.promise;
+  }
+
+  abort(failure = new FilterFailure('died', 'it was cut')): void {
+    this.#aborted = true;
+    this.#controller?.abort(failure);
+    this.#whole.reject(failure);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#aborted) controller.abort(new FilterFailure('died', 'it was cut'));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
+    this.#status = status;
+    this.#onLife();
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#bytes += piece.length;
+    if (this.#bytes > this.#bytesMax) return this.abort(new FilterFailure('bounds', 'an answer that is too long'));
+    this.#pieces.push(Buffer.from(piece)); // undici uses its memory again
+    this.#onLife();
+  }
+
+  onResponseEnd(): void {
+    const answer = Buffer.concat(this.#pieces, this.#bytes).toString('utf8');
+    this.#whole.resolve({ status: this.#status, answer });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.#whole.reject(error);
+  }
 }
 
 /** Octets of UTF-8, as one header line can carry them. */

@@ -8,6 +8,11 @@ export class Slots {
     this.#countMax = countMax;
   }
 
+  /** What gives the slot back, or null where none is free. */
+  takeFree(): (() => void) | null {
+    return this.#taken < this.#countMax ? this.take(() => undefined) : null;
+  }
+
   /** Calls `ready` when a slot is the caller's, perhaps at once. What it returns ends the waiting, or gives it back. */
   take(ready: () => void): () => void {
     let mine = this.#taken < this.#countMax;

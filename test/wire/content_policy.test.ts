@@ -1,4 +1,7 @@
-/** What the policy makes of content: filters, authentication, the header firewall, rewriting, parts that are taken out. */
+/**
+ * What the policy makes of content: filters, authentication, the header firewall, rewriting, parts that are taken
+ * out.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
