@@ -14,11 +14,13 @@ import { fastify } from 'fastify';
 import { LIMITS } from '../config/limits.ts';
 import type { HostPort } from '../config/options.ts';
 import { canonicalAddress } from '../config/parsers.ts';
+import type { PushedHashes } from '../facts/recipient_hashes.ts';
 import type { QueueSource } from '../relay/queue_requests.ts';
 import { EXPOSITION_TYPE } from '../telemetry/exposition.ts';
 import type { StatusSource } from '../telemetry/status.ts';
 import { loadDashboard } from './dashboard.ts';
 import { addQueueRoutes, QUEUE_PATH } from './queue_routes.ts';
+import { addRecipientRoutes, RECIPIENTS_PATH } from './recipient_routes.ts';
 
 const HEADERS = {
   'cache-control': 'no-store',
@@ -40,8 +42,14 @@ export async function startAdmin(at: HostPort, source: StatusSource, hostname: s
 }
 
 /** As above, on a Unix socket, with commands. A command may be silent for longer than a page. */
-export async function startOperator(path: string, source: StatusSource, queue: QueueSource) {
+export async function startOperator(
+  path: string,
+  source: StatusSource,
+  queue: QueueSource,
+  recipients: PushedHashes | null = null,
+) {
   const app = buildAdmin(source, [], queue);
+  if (recipients !== null) addRecipientRoutes(app, recipients);
   app.server.maxConnections = LIMITS.adminConnectionsMax;
   await app.listen({ path });
   return { close: () => app.close() };
@@ -62,7 +70,10 @@ export function buildAdmin(
   const dashboard = loadDashboard();
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
-    const commands = queue !== null && request.method === 'POST' && request.url.startsWith(QUEUE_PATH);
+    const commands =
+      queue !== null &&
+      ((request.method === 'POST' && request.url.startsWith(QUEUE_PATH)) ||
+        (request.method === 'PUT' && request.url === RECIPIENTS_PATH));
     if (request.method !== 'GET' && request.method !== 'HEAD' && !commands)
       return reply.code(405).header('allow', 'GET, HEAD').send({ error: 'only GET and HEAD are served' });
     if (!isOurs(request.headers.host, names))

@@ -16,6 +16,7 @@ import { redact } from '../config/print.ts';
 import { sizeThreadPool } from '../config/thread_pool.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
+import type { PushedHashes } from '../facts/recipient_hashes.ts';
 import { checkTlsMaterial } from '../net/tls.ts';
 import { PressureWord, pressureMemory } from '../relay/pressure_word.ts';
 import { QueueDesk } from '../relay/queue_desk.ts';
@@ -46,6 +47,7 @@ export type StartOperator = (
   path: string,
   source: StatusSource,
   queue: QueueSource,
+  recipients: PushedHashes,
 ) => Promise<{ close(): Promise<void> }>;
 
 export type PosternParts = {
@@ -288,7 +290,7 @@ export class Postern {
       place = await socketPlace(this.#config.spoolDir);
       await removeStaleSocket(place);
       const desk = new QueueDesk(this.#supervisor.slots, this.#sink);
-      const server = await startOperator(place.path, this.#status, desk);
+      const server = await startOperator(place.path, this.#status, desk, this.#policy.recipients);
       this.#closeOperator = closing(server, place);
       await sealSocket(place);
     } catch (error) {

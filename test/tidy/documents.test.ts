@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { optionsMarkdown } from '../../src/config/print.ts';
+import { parseYaml } from '../../src/config/yaml_file.ts';
+import { parsePolicy } from '../../src/policy/document.ts';
 import { filesBelow, readText } from './source.ts';
 
 const README = readText('README.md');
@@ -45,3 +47,11 @@ const parents = (path: string): string[] => {
   const steps = path.split('/').slice(0, -1);
   return steps.map((_, index) => steps.slice(0, index + 1).join('/'));
 };
+
+test("README's policy file has no faults", () => {
+  const text = /```yaml\n([\s\S]*?)```/.exec(README)?.[1] ?? '';
+  const yaml = parseYaml('README.md', text);
+  assert.ok('value' in yaml && text !== '');
+  const parsed = parsePolicy(yaml.value);
+  assert.ok('document' in parsed, JSON.stringify(parsed));
+});

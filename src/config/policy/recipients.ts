@@ -67,7 +67,9 @@ const FILE = z.strictObject({
 });
 
 const HASHES = z.strictObject({
-  source: z.literal('hashes').describe('Pushed from inside by PUT on the admin API: salted SHA-256 hashes.'),
+  source: z
+    .literal('hashes')
+    .describe('Pushed from inside as salted SHA-256 hashes: PUT /api/recipients on admin.sock in the spool folder.'),
   ...common,
 });
 
