@@ -2,7 +2,9 @@
  * ARC (RFC 8617 §5.2): whether the chain of those who handled the message before holds. Its structure and its seals
  * are mailauth's, in its strict mode; the newest message signature, which covers the body, is ours, as DKIM's are.
  */
-import { arc, getARChain } from 'mailauth/lib/arc/index.js';
+
+import type * as MailauthArc from 'mailauth/lib/arc/index.js';
+import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Field } from '../message/headers.ts';
 import type { BodyHash, WantedHash } from '../scanner/body_hasher.ts';
@@ -13,6 +15,8 @@ import { readSignature } from './dkim_signature.ts';
 import type { SignedHeaders } from './signed_headers.ts';
 import { relaxedField } from './signed_headers.ts';
 
+const ARC = lazily<typeof MailauthArc>('mailauth/lib/arc/index.js');
+
 export type ArcResult = {
   readonly result: 'none' | 'pass' | 'fail';
   readonly why: string | null;
@@ -22,7 +26,7 @@ export type ArcResult = {
   readonly dmarcBefore: string | null;
 };
 
-type Chain = Exclude<ReturnType<typeof getARChain>, false>;
+type Chain = Exclude<ReturnType<typeof MailauthArc.getARChain>, false>;
 
 export type ArcPlan =
   | { readonly tag: 'settled'; readonly settled: ArcResult }
@@ -52,7 +56,7 @@ export function planArc(fields: readonly Field[]): ArcPlan {
   }));
   let chain: Chain | false;
   try {
-    chain = getARChain({ parsed: lines }, { strict: true });
+    chain = ARC().getARChain({ parsed: lines }, { strict: true });
   } catch {
     return fail('structure');
   }
@@ -84,9 +88,9 @@ export async function verifyArc(
   const resolver = (): Promise<never> => Promise.reject(new Error('keys come from the cache'));
   const keyCache = { resolver, get: (_: string, name: string) => keyOfSeal(name, keyOf) };
   try {
-    const result = await arc(
-      { chain, lastEntry, keyCache } as unknown as Parameters<typeof arc>[0],
-      { resolver, strict: true } as unknown as Parameters<typeof arc>[1],
+    const result = await ARC().arc(
+      { chain, lastEntry, keyCache } as unknown as Parameters<typeof MailauthArc.arc>[0],
+      { resolver, strict: true } as unknown as Parameters<typeof MailauthArc.arc>[1],
     );
     if (result.status.result !== 'pass') return settled('fail', 'seal');
     const seal = chain.at(-1)!['arc-seal'] as { parsed?: { d?: { value?: string } } };

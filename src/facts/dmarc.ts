@@ -3,7 +3,9 @@
  * ask for if not? Discovery of the policy, by the tree walk, and alignment are mailauth's, in its strict mode, over
  * our DNS.
  */
-import { evaluateDmarc } from 'mailauth/lib/dmarc/index.js';
+
+import type * as MailauthDmarc from 'mailauth/lib/dmarc/index.js';
+import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Dns } from '../net/dns.ts';
 import type { Author } from './author.ts';
@@ -11,6 +13,8 @@ import type { DkimResult } from './dkim.ts';
 import { resolverOver } from './mailauth_resolver.ts';
 import { Conclusions, Questions } from './questions.ts';
 import type { SpfResult } from './spf.ts';
+
+const DMARC = lazily<typeof MailauthDmarc>('mailauth/lib/dmarc/index.js');
 
 const RESULTS = ['pass', 'fail', 'none', 'temperror', 'permerror'] as const;
 const POLICIES = ['none', 'quarantine', 'reject'] as const;
@@ -81,7 +85,9 @@ export class Dmarc {
       strict: true,
     };
     try {
-      const { response } = await evaluateDmarc(options as unknown as Parameters<typeof evaluateDmarc>[0]);
+      const { response } = await DMARC().evaluateDmarc(
+        options as unknown as Parameters<typeof MailauthDmarc.evaluateDmarc>[0],
+      );
       if (response === false) return NO_AUTHOR.unsound;
       const aligned = response.alignment;
       const found: DmarcResult = {

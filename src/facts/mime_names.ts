@@ -4,12 +4,16 @@
  *
  * Programs disagree on which of several names counts, so all of them are told: of both fields, and of both spellings.
  */
-import libmime from 'libmime';
+
+import type Libmime from 'libmime';
+import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Field } from '../message/headers.ts';
 import { splitHeaders, unfolded } from '../message/headers.ts';
 import { decodeUtf8 } from '../smtp/text.ts';
 import type { Described, MimeFault } from './mime_scan.ts';
+
+const LIBMIME = lazily<typeof Libmime>('libmime');
 
 export type PartHeader = Described & {
   /** Lower case; `text/plain` where nothing is said (RFC 2045 §5.2). */
@@ -53,7 +57,7 @@ function readValue(text: string, faults: Set<MimeFault>): Value {
   if (text === '') return { value: '', params: {} };
   if (/;\s*((?:file)?name)\s*=[^;]*;(?:.*;)?\s*\1\s*=/i.test(text)) faults.add('duplicate-name');
   try {
-    const { value, params } = libmime.parseHeaderValue(text);
+    const { value, params } = LIBMIME().parseHeaderValue(text);
     return { value: String(value || ''), params };
   } catch {
     faults.add('undecodable');
@@ -83,7 +87,7 @@ function namesOf(written: readonly (string | undefined)[], faults: Set<MimeFault
     if (text === undefined || text === '') continue;
     let name = text;
     try {
-      name = libmime.decodeWords(text);
+      name = LIBMIME().decodeWords(text);
     } catch {
       faults.add('undecodable');
     }

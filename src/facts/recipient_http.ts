@@ -2,20 +2,24 @@
  * A web server that knows the recipients: `GET URL?address=…`; the status alone is the answer, a body is not read.
  * undici keeps the connections, asks again for nobody, and follows no redirect: what is elsewhere is not the answer.
  */
-import { Agent, request } from 'undici';
+
+import type * as Undici from 'undici';
+import { lazily } from '../base/lazy.ts';
 import type { HttpText } from '../config/policy/recipients.ts';
 import type { Dns } from '../net/dns.ts';
 import { lookupBy } from '../net/lookup.ts';
 import type { Directory, Knowledge } from './recipients.ts';
 
+const UNDICI = lazily<typeof Undici>('undici');
+
 export class HttpDirectory implements Directory {
   readonly #settings: HttpText;
-  readonly #agent: Agent;
+  readonly #agent: Undici.Agent;
 
   constructor(settings: HttpText, dns: Dns) {
     const { timeoutMs, connectionsMax, ca } = settings;
     this.#settings = settings;
-    this.#agent = new Agent({
+    this.#agent = new (UNDICI().Agent)({
       connections: connectionsMax,
       connect: { timeout: timeoutMs, lookup: lookupBy(dns), ...(ca === undefined ? {} : { ca }) },
       headersTimeout: timeoutMs,
@@ -30,7 +34,7 @@ export class HttpDirectory implements Directory {
     url.searchParams.set('address', address);
     const deadline = AbortSignal.timeout(timeoutMs);
     try {
-      const { statusCode, body } = await request(url, {
+      const { statusCode, body } = await UNDICI().request(url, {
         dispatcher: this.#agent,
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
         signal: deadline,

@@ -3,11 +3,15 @@
  * connections, bound once each, one question at a time on each; one that fails is closed, and the next question opens
  * another. Addresses go as values of a filter in BER: nothing in them can be taken for syntax.
  */
-import { AndFilter, Client, EqualityFilter, OrFilter, ResultCodeError } from 'ldapts';
+
+import type * as Ldapts from 'ldapts';
+import { lazily } from '../base/lazy.ts';
 import type { LdapText } from '../config/policy/recipients.ts';
 import type { Dns } from '../net/dns.ts';
 import { connectBy, lookupBy } from '../net/lookup.ts';
 import type { Directory, Knowledge } from './recipients.ts';
+
+const LDAPTS = lazily<typeof Ldapts>('ldapts');
 
 /** There are more entries than the one that we asked for (RFC 4511 §4.1.9): so there is one. */
 const SIZE_LIMIT_EXCEEDED = 4;
@@ -16,7 +20,7 @@ const LATE: Knowledge = { trouble: 'no answer in time' };
 export class LdapDirectory implements Directory {
   readonly #settings: LdapText;
   readonly #dns: Dns;
-  readonly #idle: Client[] = [];
+  readonly #idle: Ldapts.Client[] = [];
   readonly #waiting: (() => void)[] = [];
   #open = 0;
   #closed = false;
@@ -65,9 +69,9 @@ export class LdapDirectory implements Directory {
     return { trouble: 'the directory hangs up' };
   }
 
-  async #searchBy(kept: Client | null, address: string): Promise<Knowledge | 'spent'> {
+  async #searchBy(kept: Ldapts.Client | null, address: string): Promise<Knowledge | 'spent'> {
     if (kept !== null && !kept.isConnected) return 'spent';
-    let client: Client | null = kept;
+    let client: Ldapts.Client | null = kept;
     try {
       client ??= await this.#connect();
       const { searchEntries } = await client.search(this.#settings.base, {
@@ -80,7 +84,7 @@ export class LdapDirectory implements Directory {
       this.#keep(client);
       return { known: searchEntries.length > 0 };
     } catch (error) {
-      if (error instanceof ResultCodeError && client !== null) {
+      if (error instanceof LDAPTS().ResultCodeError && client !== null) {
         this.#keep(client);
         if (error.code === SIZE_LIMIT_EXCEEDED) return { known: true };
         return { trouble: `the directory says ${error.name} (${error.code})` };
@@ -92,10 +96,10 @@ export class LdapDirectory implements Directory {
     }
   }
 
-  async #connect(): Promise<Client> {
+  async #connect(): Promise<Ldapts.Client> {
     const { url, ca, startTls, bindDn, password, timeoutMs } = this.#settings;
     const trust = ca === undefined ? {} : { ca };
-    const client = new Client({
+    const client = new (LDAPTS().Client)({
       url,
       timeout: timeoutMs,
       connectTimeout: timeoutMs,
@@ -113,7 +117,7 @@ export class LdapDirectory implements Directory {
     return client;
   }
 
-  #keep(client: Client): void {
+  #keep(client: Ldapts.Client): void {
     if (this.#closed) unbind(client);
     else this.#idle.push(client);
   }
@@ -122,13 +126,17 @@ export class LdapDirectory implements Directory {
 /** Without the brackets of an IPv6 address: the certificate is checked against it. */
 const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
 
-const unbind = (client: Client): void => {
+const unbind = (client: Ldapts.Client): void => {
   client.unbind().catch(() => {});
 };
 
-function filterOf({ match, objectClass }: LdapText, address: string): AndFilter | OrFilter {
-  const filters = match.map(({ attribute, prefix }) => new EqualityFilter({ attribute, value: prefix + address }));
-  const any = new OrFilter({ filters });
+function filterOf({ match, objectClass }: LdapText, address: string): Ldapts.AndFilter | Ldapts.OrFilter {
+  const filters = match.map(
+    ({ attribute, prefix }) => new (LDAPTS().EqualityFilter)({ attribute, value: prefix + address }),
+  );
+  const any = new (LDAPTS().OrFilter)({ filters });
   if (objectClass === undefined) return any;
-  return new AndFilter({ filters: [new EqualityFilter({ attribute: 'objectClass', value: objectClass }), any] });
+  return new (LDAPTS().AndFilter)({
+    filters: [new (LDAPTS().EqualityFilter)({ attribute: 'objectClass', value: objectClass }), any],
+  });
 }

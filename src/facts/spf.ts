@@ -7,11 +7,15 @@
  *   LIMITS.spfQueriesMax     temperror: names of MX and PTR records cost queries that are not terms
  *   the caller's signal      temperror
  */
-import { spf } from 'mailauth/lib/spf/index.js';
+
+import type * as MailauthSpf from 'mailauth/lib/spf/index.js';
+import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Dns } from '../net/dns.ts';
 import { resolverOver } from './mailauth_resolver.ts';
 import { Conclusions, Questions } from './questions.ts';
+
+const SPF = lazily<typeof MailauthSpf>('mailauth/lib/spf/index.js');
 
 const RESULTS = ['pass', 'fail', 'softfail', 'neutral', 'none', 'temperror', 'permerror'] as const;
 
@@ -64,7 +68,7 @@ export class Spf {
     const options = { sender, ip: address, helo, mta: this.#hostname, resolver, strict: true };
     const bounds = { maxResolveCount: LIMITS.spfTermsMax, maxVoidCount: LIMITS.spfVoidTermsMax };
     try {
-      const { status } = await spf({ ...options, ...bounds } as Parameters<typeof spf>[0]);
+      const { status } = await SPF().spf({ ...options, ...bounds } as Parameters<typeof MailauthSpf.spf>[0]);
       const result = RESULTS.find((each) => each === status.result) ?? 'temperror';
       return this.#known.keep(key, { result, ...about }, varies ? 0 : questions.ttlSeconds);
     } catch {

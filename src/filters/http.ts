@@ -2,8 +2,10 @@
  * POST to a filter that speaks HTTP, by a pool of undici: content streams out in chunks as it arrives, the answer is
  * read whole and bounded. An answer that comes before the end of the content counts, and the connection then ends.
  */
+
+import type * as Undici from 'undici';
 import type { Dispatcher } from 'undici';
-import { Pool } from 'undici';
+import { lazily } from '../base/lazy.ts';
 import type { FilterConfigOf, HttpTarget } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';
 import { utf8Octets } from '../smtp/octets.ts';
@@ -11,6 +13,8 @@ import { FilterFailure } from './filter.ts';
 import type { Passage } from './passage.ts';
 import type { Subject } from './protocol.ts';
 import type { FilterNet } from './wire.ts';
+
+const UNDICI = lazily<typeof Undici>('undici');
 
 /** Below Node's own 5 s, so that a server does not close a connection just when it is used again. */
 const KEEP_ALIVE_MS = 4000;
@@ -24,7 +28,7 @@ export type Answer = { readonly status: number; readonly answer: string };
 type Found = (error: Error | null, addresses: { readonly address: string; readonly family: number }[]) => void;
 
 export class HttpClient {
-  readonly #pool: Pool;
+  readonly #pool: Undici.Pool;
   readonly #path: string;
 
   constructor({ at, connectionsMax, connectMs }: HttpConfig, { lookUp }: FilterNet) {
@@ -35,7 +39,7 @@ export class HttpClient {
         done(addresses.length === 0 ? new Error(`${host} has no address`) : null, addresses);
       });
     };
-    this.#pool = new Pool(at.origin, {
+    this.#pool = new (UNDICI().Pool)(at.origin, {
       connections: connectionsMax,
       connect: { timeout: connectMs, lookup: lookup as never, autoSelectFamily: true },
       ...(at.socketPath === undefined ? {} : { socketPath: at.socketPath }),

@@ -7,7 +7,9 @@
  *        ├─► parts (MIME)
  *        └─► filters, the slowest of which sets the pace
  */
-import libmime from 'libmime';
+
+import type Libmime from 'libmime';
+import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { AuthenticationResult } from '../facts/authentication.ts';
 import { methodResults } from '../facts/authentication_report.ts';
@@ -25,6 +27,8 @@ import { splitHeaders } from '../message/headers.ts';
 import type { Facts } from '../policy/facts.ts';
 import type { Policy } from './policy.ts';
 import type { ContentTap } from './tee.ts';
+
+const LIBMIME = lazily<typeof Libmime>('libmime');
 
 /** What was found in a message. */
 export type ContentFindings = {
@@ -177,7 +181,7 @@ function headerFacts(header: string): Facts {
 function decoded(value: string): string {
   const text = value.replace(/\r?\n/g, '').trim().slice(0, LIMITS.mimeValueCharsMax);
   try {
-    return libmime.decodeWords(Buffer.from(text, 'latin1').toString('utf8'));
+    return LIBMIME().decodeWords(Buffer.from(text, 'latin1').toString('utf8'));
   } catch {
     return text;
   }
