@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BLOCK_BYTES } from '../../../src/spool/record.ts';
-import type { Spool, Stored } from '../../../src/spool/spool.ts';
+import type { Envelope, Spool, Stored } from '../../../src/spool/spool.ts';
 import { SpoolFailure } from '../../../src/spool/spool.ts';
 import type { Report } from './ledger.ts';
 import { contentOf, delivered, put, readWhole } from './ledger.ts';
@@ -18,7 +18,13 @@ const SECTOR_BYTES = 512;
 const CONTENT_BYTES = 5000;
 const MESSAGES = 56;
 
-type Known = { readonly content: Buffer; readonly segment: number; readonly from: number; readonly to: number };
+type Known = {
+  readonly envelope: Envelope;
+  readonly content: Buffer;
+  readonly segment: number;
+  readonly from: number;
+  readonly to: number;
+};
 type Before = { readonly disk: SimulatedDisk; readonly known: ReadonlyMap<string, Known>; readonly segments: string[] };
 
 /** Three segments with messages that all wait, each alone in its batch; where each is, by its id. */
@@ -31,7 +37,7 @@ async function before(): Promise<Before> {
     const message = await put(spool, content, 1);
     if (at % 5 === 0) await spool.mark(message.row, [{ recipient: 0, state: { ...LATER, attempts: at } }]);
     spool.rest(message);
-    known.set(message.envelope.id, { content, segment: 0, from: 0, to: 0 });
+    known.set(message.envelope.id, { envelope: message.envelope, content, segment: 0, from: 0, to: 0 });
   }
   await spool.close();
   // Out of the way: most of what follows is about the journal alone.
@@ -54,11 +60,11 @@ const openSpoolIn = (disk: SimulatedDisk, reports: Report[]): Promise<Spool> => 
 
 /** A message's bytes: from its frame's header to the end of its content, found by what only it contains. */
 function locate(bytes: Buffer, segment: number, known: Map<string, Known>): void {
-  for (const [id, { content }] of known) {
+  for (const [id, { envelope, content }] of known) {
     const at = bytes.indexOf(content);
     if (at < 0) continue;
     const from = bytes.lastIndexOf('PREC', at);
-    known.set(id, { content, segment, from, to: at + content.length });
+    known.set(id, { envelope, content, segment, from, to: at + content.length });
   }
 }
 
@@ -77,6 +83,7 @@ async function after(
     const { id } = message.envelope;
     assert.ok(!found.has(id), 'no message is there twice');
     found.add(id);
+    assert.deepEqual(message.envelope, known.get(id)!.envelope);
     assert.ok((await readWhole(spool, message)).equals(known.get(id)!.content), 'no message comes back altered');
     spool.rest(message);
   }
