@@ -55,6 +55,8 @@ export type PosternParts = {
   readonly startOperator?: StartOperator;
   /** Where log lines go: a descriptor or a file; standard output by default. */
   readonly logTo?: number | string;
+  /** Called when all stands, before anybody is told so. */
+  readonly onStarted?: (postern: Postern) => void;
   /** The shards' code; shard.ts but in tests. */
   readonly workerFile?: string;
 };
@@ -194,6 +196,7 @@ export class Postern {
     await this.#openOperator();
     this.#listening = { outside, inside, admin: this.#admin?.address ?? null };
     this.#policy.watch(() => void this.reloadPolicy());
+    this.#parts.onStarted?.(this);
     this.#status.state = 'serving';
     this.#sink.log('ready', { ...this.#listening, shards: this.#config.workers });
   }

@@ -22,7 +22,11 @@ export async function runProcess(loaded: Loaded, parts: PosternParts): Promise<v
     printFaults(loaded.faults);
     process.exit(EX_CONFIG);
   }
-  const postern = await startOrExit(loaded.config, parts);
+  // Before "ready" is told: who reads that line may send a signal the moment after.
+  await startOrExit(loaded.config, { ...parts, onStarted: handleSignals });
+}
+
+function handleSignals(postern: Postern): void {
   process.on('uncaughtException', (error) => {
     postern.logFatal(error);
     process.exit(1);
@@ -39,9 +43,9 @@ export async function runProcess(loaded: Loaded, parts: PosternParts): Promise<v
 }
 
 /** A signal while it starts ends it: no client has been promised anything by then. */
-async function startOrExit(config: Config, parts: PosternParts): Promise<Postern> {
+async function startOrExit(config: Config, parts: PosternParts): Promise<void> {
   try {
-    return await startPostern(config, parts);
+    await startPostern(config, parts);
   } catch (error) {
     const { message } = error as Error;
     printFaults(error instanceof StartFailure ? error.faults : [`cannot start: ${message}`]);

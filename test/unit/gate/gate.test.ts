@@ -132,6 +132,12 @@ test('stop: who does not finish in time is cut', { timeout: 20_000 }, async (con
   await stopped;
 });
 
+test('who starts it is told before it serves', { timeout: 20_000 }, async (context) => {
+  const seen: boolean[] = [];
+  const { postern } = await startFake(context, {}, { onStarted: (started) => seen.push(started.health().ok) });
+  assert.deepEqual([...seen, postern.health().ok], [false, true]);
+});
+
 test('the log says ready once, with the addresses', { timeout: 20_000 }, async (context) => {
   const { postern, log } = await startFake(context);
   await until(() => log().some(({ event }) => event === 'ready'));
