@@ -161,6 +161,10 @@ class Recovery {
       return { surveyed, header: header.header, headless: false };
     }
     const later = this.#headersAfter(generation);
+    // Headers name the newest segment that was on disk for certain. One that passes over this says that its only batch
+    // was uncertain, and is said again there; without a trace of a header that batch never came to the disk.
+    const passedOver = later.some(({ previous }) => previous.generation < generation);
+    if (passedOver && header.tag !== 'damaged') return null;
     const known = later.find(({ previous }) => previous.generation === generation)?.previous.salt;
     const salt = known ?? surveyed.firstSalt;
     if (salt === null) return null;

@@ -105,40 +105,41 @@ test('whatever the power cut leaves of unsynced sectors and names, promises are 
   timeout: 120_000,
 }, async () => {
   let cuts = 0;
-  await fc.assert(
-    fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), async (rounds) => {
-      let disk = new SimulatedDisk();
-      const ledger = new Ledger();
-      for (const { steps, cutAt, seed, survival, kill } of rounds) {
-        const living = disk;
-        living.plan = (_op, _path, number) => (number === cutAt ? 'power' : null);
-        await untilPowerCut(
-          living,
-          (async () => {
-            const reports: Parameters<typeof optionsFor>[1] = [];
-            const spool = await openSpool(optionsFor(DIRECTORY, reports), living);
-            assert.deepEqual(
-              reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'),
-              [],
-            );
-            await ledger.check(spool);
-            await play(spool, ledger, steps);
-          })(),
-        );
-        cuts++;
-        disk = kill ? living.afterKill() : living.afterPowerCut(chance(seed, survival));
-      }
-      const reports: Parameters<typeof optionsFor>[1] = [];
-      const spool = await openSpool(optionsFor(DIRECTORY, reports), disk);
-      assert.deepEqual(
-        reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'),
-        [],
+  const promisesKept = fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), async (rounds) => {
+    let disk = new SimulatedDisk();
+    const ledger = new Ledger();
+    for (const { steps, cutAt, seed, survival, kill } of rounds) {
+      const living = disk;
+      living.plan = (_op, _path, number) => (number === cutAt ? 'power' : null);
+      await untilPowerCut(
+        living,
+        (async () => {
+          const reports: Parameters<typeof optionsFor>[1] = [];
+          const spool = await openSpool(optionsFor(DIRECTORY, reports), living);
+          assert.deepEqual(
+            reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'),
+            [],
+          );
+          await ledger.check(spool);
+          await play(spool, ledger, steps);
+        })(),
       );
-      await ledger.check(spool);
-      await spool.close();
-      assert.equal(disk.filesOpen, 0);
-    }),
-    { numRuns: 150, endOnFailure: true },
-  );
+      cuts++;
+      disk = kill ? living.afterKill() : living.afterPowerCut(chance(seed, survival));
+    }
+    const reports: Parameters<typeof optionsFor>[1] = [];
+    const spool = await openSpool(optionsFor(DIRECTORY, reports), disk);
+    assert.deepEqual(
+      reports!.filter(({ event }) => event === 'spool-corrupt' || event === 'spool-broken'),
+      [],
+    );
+    await ledger.check(spool);
+    await spool.close();
+    assert.equal(disk.filesOpen, 0);
+  });
+  // Found once: killed with the first batch of a segment in the page cache only, which was said again in the next
+  // one; then the power took the header of the first and left its record.
+  await fc.assert(promisesKept, { seed: -2070811686, path: '140', numRuns: 1, endOnFailure: true });
+  await fc.assert(promisesKept, { numRuns: 150, endOnFailure: true });
   assert.ok(cuts > 100);
 });
