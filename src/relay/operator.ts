@@ -122,9 +122,15 @@ class Command {
     } catch (error) {
       this.unreadable.note(error);
       for (const at of claimed) index.unclaim(row, at);
-      return;
+      return this.#passedOver(row);
     }
     await this.#awake(message, key, claimed, candidates);
+    this.#passedOver(row);
+  }
+
+  /** Whose time came while they were claimed was let be by the schedule, which does not come again by itself. */
+  #passedOver(row: Row): void {
+    this.#relay.outbound.schedule(row, wallMs());
   }
 
   async #awake(message: Stored, key: number, claimed: readonly number[], candidates: readonly number[]): Promise<void> {

@@ -29,12 +29,14 @@ function envelopeOf(id: string, sender: string, recipients: readonly string[]): 
 function setUp() {
   const spool = new MemorySpool();
   const looked: Row[] = [];
+  const scheduled: Row[] = [];
   const given: { id: string; recipients: readonly number[]; outcome: Outcome }[] = [];
   const logged: Record<string, unknown>[] = [];
   const failures: string[] = [];
   let room = true;
   const outbound = {
     look: (row: Row) => looked.push(row),
+    schedule: (row: Row) => scheduled.push(row),
     async giveUp(message: Stored, recipients: readonly number[], outcome: Outcome) {
       for (const at of recipients) assert.ok(spool.index.claimed(message.row, at), 'nobody delivers it meanwhile');
       given.push({ id: message.envelope.id, recipients, outcome });
@@ -75,7 +77,7 @@ function setUp() {
   const full = () => {
     room = false;
   };
-  return { spool, operator, looked, given, logged, failures, put, ask, steer, list, full };
+  return { spool, operator, looked, scheduled, given, logged, failures, put, ask, steer, list, full };
 }
 
 const tallyOf = (chunks: readonly QueueChunk[]): Tally => {
@@ -192,6 +194,17 @@ test('a dry run counts and changes nothing', async () => {
     assert.deepEqual([spool.marks, looked, given, logged], [[], [], [], []]);
     assert.ok([...spool.index.rows()].every((row) => !spool.index.claimed(row, 0)));
   }
+});
+
+test('whose time came while the operator read is looked at again, whatever he did not do', async () => {
+  const { spool, scheduled, put, steer } = setUp();
+  const [left, counted, lost] = [put('left', 'other@x.example'), put('counted'), put('lost')];
+  await steer('hold', { senders: ['a@*'] }, true);
+  assert.deepEqual(scheduled.splice(0), [left, counted, lost]);
+  const wake = spool.wake.bind(spool);
+  spool.wake = (row) => (row === lost ? Promise.reject(new SpoolFailure('unreadable', 'a bad sector')) : wake(row));
+  await steer('bounce', { ids: ['lost'] });
+  assert.deepEqual(scheduled, [lost]);
 });
 
 test('20,000 messages are deleted by one request, and the event loop has its turns', { timeout: 60_000 }, async () => {
