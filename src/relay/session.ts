@@ -360,6 +360,14 @@ export class InboundSession implements ConnectionHandler {
     this.#caller = caller;
     this.#settings = this.#relay.settings[caller.side];
     this.#inspection = new Inspection(this.#relay, this.id, caller); // what was known was about somebody else
+    const decision = this.#inspection.connect();
+    if (decision instanceof Promise) this.#hold(decision.then((each) => this.#welcomed(each)));
+    else this.#welcomed(decision);
+  }
+
+  #welcomed(decision: Decision): void {
+    if (this.#mode === 'over') return;
+    if (decision !== null) return this.#end(decision.key, decision.detail);
     this.#out += smtp.banner(this.#settings);
   }
 
