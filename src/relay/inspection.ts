@@ -3,7 +3,8 @@
  *
  *   connect ─► helo ─► mail ─► rcpt… ─► headers ─► data
  *     │ each: ask the stage's sources, all at once; judge at once, or when those have answered who were asked
- *     └ facts of connect and helo last for the session, those of mail for the transaction, those of rcpt for its reply
+ *     └ facts of connect last for the session, those of helo until the next EHLO (there is one behind STARTTLS), those of
+ *       mail for the transaction, those of rcpt for its reply
  *
  * A stage without rules costs nothing: its sources are asked, and nobody waits for them before a rule does.
  */
@@ -64,6 +65,7 @@ export class Inspection {
   #policy: Policy;
   #subject: Subject;
   readonly #known: Known;
+  #helo: Known = { facts: {}, pending: [] };
   #transaction: Known = { facts: {}, pending: [] };
   /** A rule has let the transaction, or the session, pass. */
   #accepted: 'no' | 'transaction' | 'session' = 'no';
@@ -92,8 +94,9 @@ export class Inspection {
       case 'EHLO':
       case 'HELO':
         this.#subject = { ...this.#subject, helo: command.client, tls };
-        this.#known.facts = { ...this.#known.facts, helo: command.client.toLowerCase(), tls };
-        return this.#enter('helo', this.#known);
+        this.#helo = { facts: { helo: command.client.toLowerCase(), tls }, pending: [] };
+        this.#transaction = { facts: {}, pending: [] }; // RFC 5321 §4.1.4
+        return this.#enter('helo', this.#helo);
       case 'MAIL': {
         const unavailable = this.#relay.unavailable(this.#subject.side);
         return unavailable === null ? this.#mail(command.sender) : { key: unavailable };
@@ -269,7 +272,7 @@ export class Inspection {
     if (gathered instanceof Promise) into.pending.push(gathered);
     else this.#learn(into, gathered);
     if (this.#accepted !== 'no' || this.#policy.silent(stage)) return null;
-    const sets = new Set([this.#known, this.#transaction, into]);
+    const sets = new Set([this.#known, this.#helo, this.#transaction, into]);
     if ([...sets].every(({ pending }) => pending.length === 0)) return this.#judge(stage, sets);
     return Promise.all([...sets].map((set) => this.#settle(set))).then(() => this.#judge(stage, sets));
   }
@@ -282,7 +285,7 @@ export class Inspection {
     set.facts = merged([set.facts, facts]);
     // What one recipient has used up concerns the whole message.
     const { 'rate.exceeded': exceeded } = facts;
-    if (exceeded !== undefined && set !== this.#known && set !== this.#transaction)
+    if (exceeded !== undefined && set !== this.#transaction)
       this.#transaction.facts = merged([this.#transaction.facts, { 'rate.exceeded': exceeded }]);
     for (const each of asked) if (each.trouble !== '') this.#trouble(each);
   }
