@@ -239,12 +239,15 @@ export class Inspection {
     }
     const direction = side === 'inside' ? 'outwards' : 'inwards';
     const stripped = stripParts(findings.leaves, document.mime.strip, side, findings.header);
-    const body = consensus?.body ?? null;
+    const wanted = consensus?.body ?? null;
+    // It stands behind the header section as it came, all of it; and nobody has looked for parts in it.
+    const body = section.complete ? wanted : null;
+    const asWanted = body === wanted && stripped !== null && (body === null || stripped.edits.length === 0);
     const envelope = envelopeOf(transaction, consensus, rewriting, direction);
     return {
       discard,
-      // Where parts could not all be taken out, a person decides.
-      hold: hold || (stripped === null && !discard),
+      // Where parts could not all be taken out, or a filter's body not be put in, a person decides.
+      hold: hold || (!asWanted && !discard),
       fields: `${results === null ? '' : results.field}${tags}`,
       edits: {
         authentication: results?.edits ?? [],

@@ -1,27 +1,61 @@
 /** What is known of a client at each stage, and for how long. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../../src/config/limits.ts';
 import type { Source } from '../../../src/facts/source.ts';
+import type { Filter } from '../../../src/filters/filter.ts';
+import type { Passage } from '../../../src/relay/inspection.ts';
 import { Inspection } from '../../../src/relay/inspection.ts';
 import type { Relay } from '../../../src/relay/relay.ts';
 import { parseCommand } from '../../../src/smtp/command.ts';
+import type { Transaction } from '../../../src/smtp/session.ts';
 import { testPolicy } from '../../support/policy.ts';
 
-function setUp(yaml: string, sources: readonly Source[] = [], side: 'outside' | 'inside' = 'outside') {
+const TRANSACTION: Transaction = {
+  ...{ sender: 'a@x.example', sizeBytes: 0, body: null, smtpUtf8: false },
+  recipients: [{ address: 'b@here.example' }],
+};
+const ORIGINAL = 'From: a@x.example\r\n\r\nText\r\n';
+
+/** It wants this body, whatever came. */
+const replacing = (text: string): Filter => ({
+  name: 'milter',
+  side: 'both',
+  begin: () => ({
+    write: () => undefined,
+    end: async () => ({ verdict: 'accept', headers: [], body: Buffer.from(text) }),
+    abort: () => {},
+  }),
+  close: async () => {},
+});
+
+type Setting = { readonly sources?: readonly Source[]; readonly filters?: readonly Filter[]; side?: 'inside' };
+
+function setUp(yaml: string, { sources = [], filters = [], side }: Setting = {}) {
   const relay = {
-    policy: testPolicy(`authentication: { check: false }\n${yaml}`, sources),
+    policy: Object.assign(testPolicy(`authentication: { check: false }\n${yaml}`, sources), { filters }),
     config: { hostname: 'mx.here.example' },
     local: { domains: new Set(['here.example']), subdomains: false },
     unavailable: () => null,
     logger: { log: () => {} },
   };
-  const inspection = new Inspection(relay as unknown as Relay, 'session', { side, address: '192.0.2.7' });
+  const inspection = new Inspection(relay as unknown as Relay, 'session', {
+    side: side ?? 'outside',
+    address: '192.0.2.7',
+  });
   const say = async (line: string, tls = false) => {
     const command = parseCommand(line);
     assert.ok(command.verb !== 'mistake');
     return await inspection.command(command, tls);
   };
-  return { inspection, say };
+  const pass = async (content: string): Promise<Passage> => {
+    const bytes = Buffer.from(content);
+    inspection.begin(TRANSACTION, null, null)?.write(bytes, 0, bytes.length);
+    const passage = await inspection.content({ bytes: bytes.length, recipients: 1 }, TRANSACTION);
+    assert.ok(!('key' in passage));
+    return passage;
+  };
+  return { say, pass };
 }
 
 test('a second EHLO, as behind STARTTLS, takes the place of the first', async () => {
@@ -34,7 +68,7 @@ test('a second EHLO, as behind STARTTLS, takes the place of the first', async ()
   const rules = `
 rules:
   - { id: two-points, when: { dnsbl.score: { atLeast: 2 }, from: all@x.example }, do: { reject: "Listed" } }`;
-  const { say } = setUp(rules, [list]);
+  const { say } = setUp(rules, { sources: [list] });
   assert.equal(await say('EHLO some.example'), null);
   assert.equal(await say('EHLO some.example', true), null);
   assert.equal(await say('MAIL FROM:<a@x.example>'), null);
@@ -42,4 +76,27 @@ rules:
   assert.equal((await say('MAIL FROM:<all@x.example>'))?.key, 'policyReject');
   assert.equal(await say('EHLO clean.example', true), null);
   assert.equal(await say('MAIL FROM:<all@x.example>'), null, 'what is said of another name is not said of this one');
+});
+
+test('a body that a filter wants takes the place of the one that came', async () => {
+  const { pass } = setUp('', { filters: [replacing('Other\r\n')] });
+  const { body, header, hold } = await pass(ORIGINAL);
+  assert.deepEqual([body?.toString(), header, hold], ['Other\r\n', 'From: a@x.example\r\n\r\n', false]);
+});
+
+test('a header section that is too long to be held is never cut short by it: the message stays, and is held', async () => {
+  const { pass } = setUp('', { filters: [replacing('Other\r\n')] });
+  const { body, hold } = await pass(
+    `${'X-Pad: padding\r\n'.repeat(LIMITS.authenticatedHeaderBytesMax / 8)}${ORIGINAL}`,
+  );
+  assert.deepEqual([body, hold], [null, true]);
+  assert.equal((await setUp('').pass(`${'X: y\r\n'.repeat(20_000)}\r\n`)).hold, false);
+});
+
+test('a part that is to be taken out does not come in again with the body of a filter', async () => {
+  const strip = 'mime: { strip: [{ id: no-macros, extensions: [docm], notice: "Removed." }] }';
+  const macro = 'Content-Type: application/x-word; name=a.docm\r\nContent-Disposition: attachment; filename=a.docm\r\n';
+  const { pass } = setUp(strip, { filters: [replacing('Other\r\n')] });
+  assert.equal((await pass(`${macro}\r\nText\r\n`)).hold, true);
+  assert.equal((await pass(ORIGINAL)).hold, false);
 });
