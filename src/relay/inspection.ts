@@ -186,6 +186,7 @@ export class Inspection {
     const { rewriting, document } = this.#policy;
     if (rewriting !== null || document.mime.strip.length > 0) return true;
     const { remove, add } = document.headers[side];
+    if (side === 'inside' && document.headers.inside.received !== 'keep') return true;
     return remove.length + add.length > 0;
   }
 

@@ -100,3 +100,12 @@ test('a part that is to be taken out does not come in again with the body of a f
   assert.equal((await pass(`${macro}\r\nText\r\n`)).hold, true);
   assert.equal((await pass(ORIGINAL)).hold, false);
 });
+
+test('Received fields are masked where nothing else of the header is to be changed', async () => {
+  const { pass } = setUp('headers: { inside: { remove: [], received: mask } }', { side: 'inside' });
+  const { edits } = await pass(`Received: from pc7.corp.example ([10.1.2.3])\r\n${ORIGINAL}`);
+  assert.deepEqual(
+    edits.firewall?.map(({ insert }) => insert),
+    ['0.0.0.0'],
+  );
+});
