@@ -63,6 +63,8 @@ function headerEnd(bytes: Buffer, from: number, to: number): number {
 
 export class ContentInspection implements ContentTap {
   readonly #hostname: string;
+  /** A rule asks for facts of the header. */
+  readonly #headerFacts: boolean;
   readonly #panel: PanelExamination | null;
   readonly #mime: MimeExamination | null;
   readonly #authentication: ReturnType<Policy['authenticator']['begin']> | null;
@@ -77,6 +79,7 @@ export class ContentInspection implements ContentTap {
   constructor(policy: Policy, wants: Wants) {
     const { filters, authenticator } = policy;
     this.#hostname = wants.envelope.hostname;
+    this.#headerFacts = policy.wants.headers;
     const panel = filters.length > 0 ? new PanelExamination(filters, wants.envelope) : null;
     this.#panel = panel;
     this.#mime = policy.wants.mime ? new MimeExamination() : null;
@@ -140,7 +143,7 @@ export class ContentInspection implements ContentTap {
     const section = header === '' ? NO_SECTION : splitHeaders(header, Number.POSITIVE_INFINITY);
     const mime = this.#mime?.end() ?? null;
     const facts: Facts = {
-      ...(this.#whole ? headerFacts(header) : {}),
+      ...(this.#whole && this.#headerFacts ? headerFacts(header) : {}),
       ...(mime?.facts ?? {}),
       ...(opinions === null ? {} : filterFacts(opinions)),
       ...(authentication === null ? {} : authenticationFacts(authentication)),

@@ -32,12 +32,13 @@ const replacing = (text: string): Filter => ({
 type Setting = { readonly sources?: readonly Source[]; readonly filters?: readonly Filter[]; side?: 'inside' };
 
 function setUp(yaml: string, { sources = [], filters = [], side }: Setting = {}) {
+  const lines: Readonly<Record<string, unknown>>[] = [];
   const relay = {
     policy: Object.assign(testPolicy(`authentication: { check: false }\n${yaml}`, sources), { filters }),
     config: { hostname: 'mx.here.example' },
     local: { domains: new Set(['here.example']), subdomains: false },
     unavailable: () => null,
-    logger: { log: () => {} },
+    logger: { log: (event: string, fields: object) => lines.push({ event, ...fields }) },
   };
   const inspection = new Inspection(relay as unknown as Relay, 'session', {
     side: side ?? 'outside',
@@ -55,7 +56,7 @@ function setUp(yaml: string, { sources = [], filters = [], side }: Setting = {})
     assert.ok(!('key' in passage));
     return passage;
   };
-  return { say, pass };
+  return { say, pass, lines };
 }
 
 test('a second EHLO, as behind STARTTLS, takes the place of the first', async () => {
@@ -108,4 +109,16 @@ test('Received fields are masked where nothing else of the header is to be chang
     edits.firewall?.map(({ insert }) => insert),
     ['0.0.0.0'],
   );
+});
+
+test('the header is looked into only where a rule asks for it', async () => {
+  const factsBy = async (yaml: string): Promise<unknown> => {
+    const { pass, lines } = setUp(`${yaml}\nrewrite: { masquerade: [x.example] }`);
+    await pass(`Subject: =?utf-8?q?one?=\r\n${ORIGINAL}`);
+    return lines.find(({ event }) => event === 'rule')?.facts;
+  };
+  const tag = 'do: { tag: { header: X-Seen, value: "yes" } }';
+  assert.doesNotMatch(String(await factsBy(`rules: [{ id: all, when: { bytes: { atLeast: 1 } }, ${tag} }]`)), /header/);
+  const asked = await factsBy(`rules: [{ id: one, when: { header.subject: one }, ${tag} }]`);
+  assert.match(String(asked), /header\.subject=one/);
 });
