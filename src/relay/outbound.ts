@@ -236,8 +236,8 @@ export class Outbound implements SiteOwner {
     const old = wallMs() >= this.endMs(row) && nowSeconds() - sinceSeconds >= LIMITS.lastAttemptMs / 1000;
     if (!old && index.has(row)) return recipients;
     const waiting = recipients.filter((at) => index.dueMs(row, at) !== null);
+    for (const at of recipients) if (!waiting.includes(at)) index.unclaim(row, at); // lost meanwhile
     if (!old) return waiting;
-    for (const at of recipients) if (!waiting.includes(at)) index.unclaim(row, at);
     if (waiting.length > 0) this.tells(row, waiting, site.key, TOO_LATE);
     return [];
   }

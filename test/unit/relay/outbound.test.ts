@@ -169,6 +169,20 @@ test('mail gets a last attempt at the end of its time, but no connection for eve
     { POSTERN_QUEUE_SECONDS_MAX: '100', POSTERN_DOMAINS: 'here.example,client.example' },
   ));
 
+test('nobody keeps a claim on a message that the disk has lost while it waited', async () => {
+  const stage = new OutboundStage(await closedUrl());
+  const { index } = stage.spool;
+  const row = stage.rest({ to: ['bob@here.example', 'eve@here.example'] });
+  index.claim(row, 0);
+  index.claim(row, 1);
+  index.lose(row);
+  index.end(row);
+  const nowSeconds = Math.floor(Date.now() / 1000);
+  assert.deepEqual(stage.outbound.inTime(row, [0, 1], nowSeconds, { key: 'inside' } as never), []);
+  assert.equal(index.recipientsClaimed, 0);
+  await stage.end();
+});
+
 test('a released message goes, a held one does not, and a look at one that is gone is harmless', () =>
   withPeer(async (peer, stage) => {
     const { spool, outbound } = stage;
