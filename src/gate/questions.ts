@@ -17,6 +17,8 @@ export class Questions implements QueueSource {
   readonly #post: (message: ToShard) => void;
   readonly #open = new Map<number, Turn>();
   #last = 0;
+  /** Of the shard: a later one knows nothing of what was asked of it before. */
+  #lives = 0;
 
   constructor(post: (message: ToShard) => void) {
     this.#post = post;
@@ -25,9 +27,11 @@ export class Questions implements QueueSource {
   /** Rejects with QueueFailure where the shard cannot answer, or dies. */
   async *ask(request: QueueRequest): AsyncGenerator<QueueChunk> {
     const question = ++this.#last;
+    const life = this.#lives;
     let ended = false;
     try {
       for (let first = true; ; first = false) {
+        if (life !== this.#lives) throw died();
         const answer = this.#turn(question);
         this.#post(first ? { tag: 'ask', question, request } : { tag: 'more', question });
         const { chunk, failure } = await answer;
@@ -51,7 +55,8 @@ export class Questions implements QueueSource {
 
   /** Whatever is still asked will not be answered. */
   died(): void {
-    for (const turn of this.#open.values()) turn.reject(new QueueFailure('refused', 'it died while it was asked'));
+    this.#lives++;
+    for (const turn of this.#open.values()) turn.reject(died());
     this.#open.clear();
   }
 
@@ -61,3 +66,5 @@ export class Questions implements QueueSource {
     return promise;
   }
 }
+
+const died = (): QueueFailure => new QueueFailure('refused', 'it died while it was asked');

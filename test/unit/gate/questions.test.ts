@@ -86,3 +86,14 @@ test('a shard that dies answers what is asked with that', async () => {
   setImmediate(() => questions.died());
   await assert.rejects(waiting, { name: 'QueueFailure', message: /died/ });
 });
+
+test('a shard that dies between two chunks is missed at the next one', async () => {
+  const { questions, sent } = wired(async function* () {
+    for (;;) yield chunk('again');
+  });
+  const asked = questions.ask(LIST);
+  await asked.next();
+  questions.died();
+  await assert.rejects(asked.next(), { name: 'QueueFailure', message: /died/ });
+  assert.deepEqual(sent, ['ask'], 'the next life knows nothing of this question');
+});
