@@ -29,6 +29,9 @@ export class PolicyFile {
   readonly #rates = ratesMemory();
   readonly #pushed: PushedHashes;
   #greylist: KeptGreylist | null = null;
+  /** The last reading that was asked for, ended or not; and the one that has not begun. */
+  #last: Promise<unknown> = Promise.resolve();
+  #next: Promise<PolicyRead> | null = null;
   #endWatch: () => void = () => {};
 
   /** `file` '': there is none, and the built-in rules serve alone. `pushed`: the inside has sent other recipients. */
@@ -50,12 +53,19 @@ export class PolicyFile {
     if (fault !== null) this.#trouble(fault);
   }
 
-  async read(): Promise<PolicyRead> {
-    const yaml = this.#file === '' ? parseYaml('', '') : readYaml(this.#file);
-    if ('faults' in yaml) return yaml;
-    const parsed = parsePolicy(yaml.value);
-    if ('faults' in parsed) return { faults: describeFaults(this.#file, yaml, parsed.faults) };
-    return await this.#load(parsed.document);
+  /**
+   * One reading after the other, so that the last file is the last in force, however long the lists of the one before
+   * take, and the greylist is opened once. Whoever asks while one waits for its turn is served by that.
+   */
+  read(): Promise<PolicyRead> {
+    if (this.#next !== null) return this.#next;
+    const reading = this.#last.then(() => {
+      this.#next = null;
+      return this.#read();
+    });
+    this.#next = reading;
+    this.#last = reading.catch(() => {}); // whoever asked for it hears of that
+    return reading;
   }
 
   watch(changed: () => void): void {
@@ -65,6 +75,14 @@ export class PolicyFile {
   async close(): Promise<void> {
     this.#endWatch();
     await this.#greylist?.close();
+  }
+
+  async #read(): Promise<PolicyRead> {
+    const yaml = this.#file === '' ? parseYaml('', '') : readYaml(this.#file);
+    if ('faults' in yaml) return yaml;
+    const parsed = parsePolicy(yaml.value);
+    if ('faults' in parsed) return { faults: describeFaults(this.#file, yaml, parsed.faults) };
+    return await this.#load(parsed.document);
   }
 
   async #load(document: PolicyDocument): Promise<PolicyRead> {
