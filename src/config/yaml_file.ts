@@ -52,17 +52,20 @@ export function parseYaml(file: string, text: string): YamlFile | { readonly fau
     return {
       faults: document.errors
         .slice(0, FAULTS_MAX)
-        .map(({ pos, message }) => `${file}:${lines.linePos(pos[0]).line}: ${message}`),
+        .map(({ pos, message }) => `${file}:${lines.linePos(pos[0]).line}: ${bare(message)}`),
     };
   }
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    return { faults: [`${file}: ${(error as Error).message}`] };
+    return { faults: [`${file}: ${bare((error as Error).message)}`] };
   }
   return { value, lineOf: (place) => lineAt(document.contents, place, lines) };
 }
+
+/** Behind a colon the parser repeats what stands in the file, and that may be a password without its quotes. */
+const bare = (message: string): string => message.split(': ', 1)[0]!;
 
 /** Of the deepest node on the way to the place that is there: a key that is missing is told at its parent. */
 function lineAt(root: unknown, place: Place, lines: LineCounter): number {

@@ -37,6 +37,22 @@ test('what is no YAML is told with its line', () => {
   assert.ok('faults' in twice && /unique/.test(twice.faults[0]!));
 });
 
+test('a password that YAML takes for something else is not repeated', () => {
+  for (const written of [
+    '*Sesame42',
+    '>Sesame42',
+    '|Sesame42',
+    '!Sesame42!x y',
+    '"a" Sesame42',
+    '@Sesame42',
+    '[Sesame42',
+  ]) {
+    const yaml = parseYaml('p', `filters:\n  - { name: spam }\n  - name: virus\n    password: ${written}\n`);
+    assert.ok('faults' in yaml, written);
+    for (const fault of yaml.faults) assert.doesNotMatch(fault, /Sesame/);
+  }
+});
+
 test('aliases that multiply are refused', () => {
   const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]'];
   for (let n = 1; n < 9; n++)
