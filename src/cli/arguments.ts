@@ -37,25 +37,28 @@ const REASON_DEFAULT = 'given up by the operator';
 
 export function parseCommandLine(args: readonly string[]): Parsed {
   const [command = '', action = '', ...rest] = args;
-  if (command === '' || command === 'help' || command === '--help' || command === '-h') return help();
+  if (command === '' || command === 'help' || asksForHelp(command)) return help();
   if (command === 'start') {
     if (action === '') return { tag: 'start' };
-    return action === '--help' || action === '-h' ? help() : fault('start takes no argument: its environment says all');
+    return asksForHelp(action) ? help() : fault('start takes no argument: its environment says all');
   }
   if (command === 'config') return parseConfig(action, rest);
   if (command !== 'queue') return fault(unknown('command', command, COMMANDS, 'postern --help'));
   const names = Object.keys(QUEUE_COMMANDS);
-  if (action === '' || action === '--help' || action === '-h') return help();
+  if (action === '' || asksForHelp(action)) return help();
   if (!names.includes(action)) return fault(unknown('queue command', action, names, 'postern --help'));
   return parseQueue(action as QueueCommandName, rest);
 }
 
-function parseConfig(action: string, [file, ...more]: readonly string[]): Parsed {
+function parseConfig(action: string, rest: readonly string[]): Parsed {
+  if (action === '' || [action, ...rest].some(asksForHelp)) return help();
+  const [file, ...more] = rest;
   if (action === 'schema' && file === undefined) return { tag: 'schema' };
   if (action === 'check' && file !== undefined && more.length === 0) return { tag: 'check', file };
   return fault('write `postern config schema`, or `postern config check FILE`');
 }
 
+const asksForHelp = (word: string): boolean => word === '--help' || word === '-h';
 const help = (): Parsed => ({ tag: 'help', text: generalHelp() });
 const fault = (text: string): Parsed => ({ tag: 'faults', faults: [text] });
 

@@ -129,6 +129,8 @@ test('names that nobody knows', () => {
 test('help for everything, even beside faults', () => {
   for (const args of [[], ['--help'], ['help'], ['-h'], ['queue'], ['queue', '--help'], ['start', '--help']])
     assert.match(help(...args), /queue delete +give up now[\s\S]*Exit codes:\n {2}0 /);
+  for (const args of [[], ['--help'], ['-h'], ['schema', '--help'], ['check', '--help'], ['check', 'file', '-h']])
+    assert.match(help('config', ...args), /config check FILE/);
   for (const name of Object.keys(QUEUE_COMMANDS))
     assert.match(help('queue', name, '--help', '--nonsense'), new RegExp(`^postern queue ${name} `));
   assert.equal(parseCommandLine(['start']).tag, 'start');
