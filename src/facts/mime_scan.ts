@@ -23,7 +23,13 @@ export type Described = {
   readonly kind: 'multipart' | 'message' | 'leaf';
 };
 
-export type Span = { readonly start: number; readonly bodyStart: number; readonly end: number };
+export type Span = {
+  readonly start: number;
+  readonly bodyStart: number;
+  readonly end: number;
+  /** The CRLF of a delimiter follows. Not where the content ends here, or where a header's line end serves for both. */
+  readonly delimited: boolean;
+};
 
 /** Hears of parts in the order of their headers; of their ends in any. */
 export interface PartsListener {
@@ -104,7 +110,7 @@ export class MimeScan {
     const line = this.#line ?? '';
     if (line !== '') this.#lineRead(line, this.#lineAt, this.#offset);
     while (this.#mode === 'header') this.#headerEnds(this.#offset);
-    this.#leafEnds(this.#offset);
+    this.#leafEnds(this.#offset, false);
     for (let open = this.#open.pop(); open !== undefined; open = this.#open.pop()) this.#multipartEnds(open, false);
   }
 
@@ -173,7 +179,7 @@ export class MimeScan {
   #delimited(open: Open, last: boolean, lineAt: number, next: number): void {
     if (this.#mode === 'header') this.#listener.onFault('cut-header');
     while (this.#mode === 'header') this.#headerEnds(lineAt);
-    this.#leafEnds(lineAt - 2); // the CRLF before a delimiter belongs to it (RFC 2046 §5.1.1)
+    this.#leafEnds(lineAt - 2, true); // the CRLF before a delimiter belongs to it (RFC 2046 §5.1.1)
     while (this.#open.at(-1) !== open) this.#multipartEnds(this.#open.pop()!, false);
     if (last) this.#multipartEnds(this.#open.pop()!, true);
     else {
@@ -213,12 +219,13 @@ export class MimeScan {
     this.#open.push({ boundary, depth, parts: 0 });
   }
 
-  #leafEnds(end: number): void {
+  #leafEnds(end: number, delimiter: boolean): void {
     const leaf = this.#leaf;
     this.#leaf = null;
     if (leaf === null) return;
     const { index, start, bodyStart } = leaf;
-    this.#listener.onEnd(index, { start, bodyStart, end: Math.max(bodyStart, end) });
+    const delimited = delimiter && end >= bodyStart;
+    this.#listener.onEnd(index, { start, bodyStart, end: Math.max(bodyStart, end), delimited });
   }
 
   #multipartEnds({ parts }: Open, closed: boolean): void {

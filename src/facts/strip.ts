@@ -43,7 +43,7 @@ export function stripParts(
     if (parts.length === LIMITS.strippedPartsMax) return null;
     parts.push({ rule: rule.id, part: leaf.names[0] ?? leaf.type });
     if (leaf.index > 0)
-      edits.push({ at: leaf.start, drop: leaf.end - leaf.start, insert: `${fields(rule)}\r\n${body(rule)}` });
+      edits.push({ at: leaf.start, drop: leaf.end - leaf.start, insert: `${fields(rule)}\r\n${body(rule, leaf)}` });
     else {
       const own = ownEdits(leaf, rule, header);
       if (own === null) return null;
@@ -64,13 +64,16 @@ function names({ extensions, types, names, faults }: StripRule, leaf: Leaf): boo
 const fields = ({ id }: StripRule): string =>
   `Content-Type: text/plain; charset=us-ascii\r\nX-Postern-Removed: ${id}\r\n`;
 
-const body = ({ notice }: StripRule): string => notice.replace(/\n/g, '\r\n');
+/** Its last line is ended where no delimiter does it: what follows must not become part of it. */
+const body = ({ notice }: StripRule, { delimited }: Leaf): string =>
+  notice.replace(/\n/g, '\r\n') + (delimited ? '' : '\r\n');
 
 /** Fields that say what the body is. */
 const DESCRIBING = /^content-(?!language$)/i;
 
 /** The message is the part. */
-function ownEdits({ bodyStart, end }: Leaf, rule: StripRule, header: string): Edit[] | null {
+function ownEdits(leaf: Leaf, rule: StripRule, header: string): Edit[] | null {
+  const { bodyStart, end } = leaf;
   const section = splitHeaders(header, Number.POSITIVE_INFINITY);
   if (!section.complete || section.end !== bodyStart) return null;
   const described = section.fields.filter(({ name }) => DESCRIBING.test(name));
@@ -79,6 +82,6 @@ function ownEdits({ bodyStart, end }: Leaf, rule: StripRule, header: string): Ed
   return [
     ...dropped,
     { at: last, drop: 0, insert: fields(rule) },
-    { at: bodyStart, drop: end - bodyStart, insert: `${body(rule)}\r\n` },
+    { at: bodyStart, drop: end - bodyStart, insert: body(rule, leaf) },
   ];
 }

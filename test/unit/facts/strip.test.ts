@@ -65,6 +65,19 @@ describe('taken out', () => {
     );
   });
 
+  test('a part without a body: the delimiter behind it stays one', () => {
+    for (const header of ['Content-Type: a/b; name=x.exe\r\n', 'Content-Type: a/b; name=x.exe']) {
+      const content = multipart(header, TEXT);
+      assert.equal(stripped(content)?.content, multipart(NOTICE, TEXT));
+    }
+  });
+
+  test('a part that nothing closes: the content still ends with a line', () => {
+    const open = (part: string): string => multipart(TEXT, part).replace('--b--\r\n', '');
+    assert.equal(stripped(open('Content-Type: a/b; name=x.exe\r\n\r\nMZ'))?.content, open(NOTICE));
+    assert.equal(stripped(open('Content-Type: a/b; name=x.exe'))?.content, open(NOTICE));
+  });
+
   test('nothing, where nothing is named', () => assert.deepEqual(stripped(multipart(TEXT))?.parts, []));
 
   test('not more than the limit: then the message is to be held', () => {
