@@ -37,8 +37,8 @@ export interface CalloutOwner {
 
 type State = 'dialing' | 'greeting' | 'idle' | 'rset' | 'mail' | 'rcpt' | 'closed';
 
-/** RFC 3463 §3.2: statuses that speak of the mailbox's name and nothing else. */
-const NO_SUCH = /^5\.1\.[0-9]+$/;
+/** RFC 3463 §3.2: statuses that speak of the recipient's address; 5.1.7 and 5.1.8 speak of the sender's. */
+const NO_SUCH = /^5\.1\.(?![78]$)[0-9]+$/;
 const NO_SUCH_CODES: ReadonlySet<number> = new Set([550, 551, 553]);
 
 /** What a reply to RCPT says of the recipient. A full mailbox is there; a refusal for our sake says nothing. */
