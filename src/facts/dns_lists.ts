@@ -7,7 +7,7 @@
  *   anything else: not from the list at all (a resolver that sends people to its advertisements); told, not believed
  */
 import type { DnsListText, Span } from '../config/policy/dns_lists.ts';
-import { addressWords, isPrivate } from '../net/addresses.ts';
+import { addressWords, isAddress, isPrivate } from '../net/addresses.ts';
 import type { Dns, DnsAnswer } from '../net/dns.ts';
 import type { Stage } from '../policy/facts.ts';
 import type { Answer, Source, Subject } from './source.ts';
@@ -44,8 +44,9 @@ function dnsListSource(dns: Dns, of: DnsListText['of'], lists: readonly DnsListT
 /** Null: there is nothing that a list could know. */
 function nameToAsk(of: DnsListText['of'], { address, helo, sender }: Subject): string | null {
   if (of === 'address') return isPrivate(address) ? null : reversed(address);
-  const domain = of === 'helo' ? helo.toLowerCase() : (sender?.domain ?? '');
-  return domain.includes('.') && !domain.startsWith('[') ? domain.replace(/\.$/, '') : null;
+  const domain = (of === 'helo' ? helo.toLowerCase() : (sender?.domain ?? '')).replace(/\.$/, '');
+  // Lists of domains answer a question about an address with a code of 127.0.0.0/8, too: that one must not ask so.
+  return domain.includes('.') && !domain.startsWith('[') && !isAddress(domain) ? domain : null;
 }
 
 /** RFC 5782 §2.1, §2.4; null: no address. */

@@ -106,6 +106,8 @@ test('domains of the sender and of HELO have lists of their own', async () => {
   const asked = server.queries.length;
   for (const about of [{ sender: null }, { sender: { local: 'x', domain: '[192.0.2.1]' } }, { side: 'inside' }])
     assert.deepEqual(await ask(sender!, about), { facts: {} });
+  for (const name of ['192.0.2.1', '[192.0.2.1]', '2001:db8::192.0.2.1', 'localhost'])
+    assert.deepEqual(await ask(helo!, { helo: name }), { facts: {} }, name);
   assert.equal(server.queries.length, asked, 'nobody is asked about what no list can know');
 });
 
