@@ -7,6 +7,7 @@
  *     do: { reject: "Your address is listed" }     accept, defer, discard, hold, tarpit, tag
  *     dryRun: true                                 optional: only logged
  */
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import type { Fault } from './condition.ts';
 import { listsOf, parseCondition } from './condition.ts';
@@ -73,7 +74,7 @@ function actionOf(action: Readonly<Record<string, unknown>>): Action {
 /** At `data` or `headers` a recipient's own facts are over, and 250 to one RCPT cannot mean the message. */
 const CONTENT_ACTIONS: readonly Action['tag'][] = ['discard', 'hold', 'tag'];
 
-/** `lists` are the names that `in` may use. Rules with faults are left out. */
+/** `lists` are the names that `in` may use beside networks. Rules with faults are left out. */
 export function parseRules(
   values: readonly z.output<typeof RULE>[],
   lists: ReadonlySet<string>,
@@ -89,7 +90,7 @@ export function parseRules(
     ids.add(value.id);
     const when = parseCondition(value.when, [...here, 'when'], faults);
     for (const list of listsOf(when)) {
-      if (!lists.has(list))
+      if (!lists.has(list) && !ipaddr.isValidCIDR(list))
         faults.push({ path: [...here, 'when'], message: `there is no list ${JSON.stringify(list)}` });
     }
     const stage = stageFor(value, earliestStage(when), here, faults);

@@ -63,6 +63,13 @@ test('a rule stands at the earliest stage that knows its facts, or later where i
   );
 });
 
+test('a network may stand where the name of a list does', () => {
+  const rule = (network: string) => ({ id: 'x', when: { 'client.address': { in: network } }, do: { accept: true } });
+  for (const network of ['10.0.0.0/8', '2001:db8::/32']) assert.deepEqual(parse([rule(network)]).faults, [], network);
+  for (const network of ['10.0.0.0/33', '10.0.0.1', 'x/8'])
+    assert.deepEqual(parse([rule(network)]).faults, [`rules.0.when: there is no list "${network}"`]);
+});
+
 test('rules that cannot work are refused', () => {
   const { faults } = parse([
     { id: 'same', when: {}, do: { accept: true } },
