@@ -25,7 +25,12 @@ export type PartHeader = Described & {
   readonly faults: readonly MimeFault[];
 };
 
-type Value = { readonly value: string; readonly params: Readonly<Record<string, string>> };
+type Params = Readonly<Record<string, string>>;
+
+/** `plain`: without names in pieces or with a charset. */
+type Value = { readonly value: string; readonly params: Params; readonly plain: Params };
+
+const NOTHING: Value = { value: '', params: {}, plain: {} };
 
 /** `header` has one char per byte. Never throws. */
 export function readPartHeader(header: string): PartHeader {
@@ -37,7 +42,8 @@ export function readPartHeader(header: string): PartHeader {
   const type = readValue(contentType, faults);
   const disposition = readValue(only('content-disposition'), faults);
   const media = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+/.exec(type.value)?.[0].toLowerCase() ?? 'text/plain';
-  const names = namesOf([disposition.params.filename, type.params.name], faults);
+  const written = [disposition.params.filename, disposition.plain.filename, type.params.name, type.plain.name];
+  const names = namesOf(written, faults);
   const described = describe(media, type.params.boundary, only('content-transfer-encoding'), faults);
   const extensions = names.map(extensionOf).filter((extension) => extension !== '');
   return { ...described, type: media, names, extensions, faults: [...faults] };
@@ -54,14 +60,17 @@ function onlyValue(fields: readonly Field[], name: string, faults: Set<MimeFault
 }
 
 function readValue(text: string, faults: Set<MimeFault>): Value {
-  if (text === '') return { value: '', params: {} };
+  if (text === '') return NOTHING;
   if (/;\s*((?:file)?name)\s*=[^;]*;(?:.*;)?\s*\1\s*=/i.test(text)) faults.add('duplicate-name');
   try {
     const { value, params } = LIBMIME().parseHeaderValue(text);
-    return { value: String(value || ''), params };
+    // Of two spellings it tells one; programs that do not know RFC 2231 take the other.
+    const unstarred = text.replace(/(;\s*)((?:file)?name\*)/gi, '$1x-$2');
+    const plain = unstarred === text ? params : LIBMIME().parseHeaderValue(unstarred).params;
+    return { value: String(value || ''), params, plain };
   } catch {
     faults.add('undecodable');
-    return { value: text.split(';')[0]!.trim(), params: {} };
+    return { ...NOTHING, value: text.split(';')[0]!.trim() };
   }
 }
 
