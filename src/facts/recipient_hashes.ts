@@ -12,6 +12,7 @@
  * address is taken for a known one, and bounces later.
  */
 import { createHash } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import { wallMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Disk } from '../spool/disk.ts';
@@ -20,7 +21,7 @@ import { readWholeFile, replaceFile } from '../spool/whole_file.ts';
 import { KeySet, keySetMemory } from './key_set.ts';
 import type { Directory, Knowledge } from './recipients.ts';
 
-/** For the shards. Both are null until something has been pushed. */
+/** For the shards; null until something has been pushed. */
 export type HashesInForce = { readonly salt: Uint8Array; readonly memory: SharedArrayBuffer } | null;
 
 export const HASHES_FILE = 'recipient-hashes';
@@ -32,37 +33,26 @@ const HEX_DIGITS = 64;
 const HEX_LINE = /^[0-9a-f]{64}$/;
 const BLOCK_KEYS = 8192;
 
-/** What a shard asks. `inForce` may be replaced at any time. */
+/** What a shard asks. */
 export class HashedDirectory implements Directory {
-  #salt: Uint8Array | null = null;
-  #set: KeySet | null = null;
+  readonly #salt: Uint8Array | null;
+  readonly #set: KeySet | null;
 
   constructor(inForce: HashesInForce) {
-    this.replace(inForce);
-  }
-
-  replace(inForce: HashesInForce): void {
     this.#salt = inForce?.salt ?? null;
     this.#set = inForce === null ? null : new KeySet(inForce.memory);
   }
 
-  knows(address: string): Knowledge {
-    const { known } = this;
-    return known === null ? { trouble: 'no recipients have been pushed yet' } : { known: known(address) };
-  }
-
   /** `@example.org` stands for all addresses of the domain. */
-  private get known(): ((address: string) => boolean) | null {
+  knows(text: string): Knowledge {
     const [salt, set] = [this.#salt, this.#set];
-    if (salt === null || set === null) return null;
-    const has = (text: string): boolean => {
-      const digest = createHash('sha256').update(salt).update(text, 'utf8').digest();
+    if (salt === null || set === null) return { trouble: 'no recipients have been pushed yet' };
+    const has = (part: string): boolean => {
+      const digest = createHash('sha256').update(salt).update(part, 'utf8').digest();
       return set.hasKey(digest.readUInt32LE(0), digest.readUInt32LE(4), wallMs() / 1000);
     };
-    return (text) => {
-      const address = text.toLowerCase();
-      return has(address) || has(address.slice(address.lastIndexOf('@')));
-    };
+    const address = text.toLowerCase();
+    return { known: has(address) || has(address.slice(address.lastIndexOf('@'))) };
   }
 }
 
@@ -83,6 +73,7 @@ export class PushedHashes {
   readonly #changed: (inForce: HashesInForce) => void;
   #inForce: HashesInForce = null;
   #upload: HashUpload | null = null;
+  #taken: Promise<UploadFault> = Promise.resolve(null);
 
   constructor(disk: Disk, folder: string, changed: (inForce: HashesInForce) => void) {
     this.#disk = disk;
@@ -99,7 +90,7 @@ export class PushedHashes {
     try {
       const bytes = await readWholeFile(this.#disk, `${this.#folder}/${HASHES_FILE}`, bytesMax());
       if (bytes === null) return null;
-      this.#inForce = decode(bytes);
+      this.#inForce = await decode(bytes);
       return this.#inForce === null ? 'the pushed recipients are in a form that is not known here' : null;
     } catch (error) {
       return `the pushed recipients cannot be read (${codeOf(error)})`;
@@ -116,7 +107,13 @@ export class PushedHashes {
     return upload;
   }
 
-  async #take(upload: HashUpload, salt: Uint8Array, keys: readonly Buffer[]): Promise<UploadFault> {
+  /** One after the other: two at a time would write the same unfinished file. */
+  #take(upload: HashUpload, salt: Uint8Array, keys: readonly Buffer[]): Promise<UploadFault> {
+    this.#taken = this.#taken.then(() => this.#replace(upload, salt, keys));
+    return this.#taken;
+  }
+
+  async #replace(upload: HashUpload, salt: Uint8Array, keys: readonly Buffer[]): Promise<UploadFault> {
     if (this.#upload !== upload) return 'another upload has begun since';
     try {
       await replaceFile(this.#disk, this.#folder, HASHES_FILE, [headerOf(salt), ...keys]);
@@ -125,7 +122,7 @@ export class PushedHashes {
     } finally {
       if (this.#upload === upload) this.#upload = null;
     }
-    this.#inForce = { salt, memory: memoryOf(keys) };
+    this.#inForce = { salt, memory: await memoryOf(keys) };
     this.#changed(this.#inForce);
     return null;
   }
@@ -195,19 +192,24 @@ const bytesMax = (): number => MAGIC.length + 1 + SALT_BYTES_MAX + LIMITS.recipi
 
 const headerOf = (salt: Uint8Array): Buffer => Buffer.concat([MAGIC, Buffer.from([salt.length]), salt]);
 
-function decode(bytes: Buffer): HashesInForce {
+async function decode(bytes: Buffer): Promise<HashesInForce> {
   const saltBytes = bytes[MAGIC.length] ?? 0;
   const keysAt = MAGIC.length + 1 + saltBytes;
   const sound = bytes.subarray(0, MAGIC.length).equals(MAGIC) && saltBytes >= SALT_BYTES_MIN && bytes.length >= keysAt;
   if (!sound || (bytes.length - keysAt) % KEY_BYTES !== 0) return null;
-  return { salt: new Uint8Array(bytes.subarray(MAGIC.length + 1, keysAt)), memory: memoryOf([bytes.subarray(keysAt)]) };
+  const salt = new Uint8Array(bytes.subarray(MAGIC.length + 1, keysAt));
+  return { salt, memory: await memoryOf([bytes.subarray(keysAt)]) };
 }
 
-function memoryOf(blocks: readonly Buffer[]): SharedArrayBuffer {
+/** The gate stands on this thread: a turn for everybody else after some thousand keys (2 ms). */
+async function memoryOf(blocks: readonly Buffer[]): Promise<SharedArrayBuffer> {
   const memory = keySetMemory(blocks.reduce((sum, block) => sum + block.length / KEY_BYTES, 0));
   const set = new KeySet(memory);
   for (const block of blocks) {
-    for (let at = 0; at < block.length; at += KEY_BYTES) set.addKey(block.readUInt32LE(at), block.readUInt32LE(at + 4));
+    for (let at = 0; at < block.length; at += KEY_BYTES) {
+      set.addKey(block.readUInt32LE(at), block.readUInt32LE(at + 4));
+      if (at % (BLOCK_KEYS * KEY_BYTES) === 0) await turn();
+    }
   }
   return memory;
 }

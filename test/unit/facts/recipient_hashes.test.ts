@@ -29,8 +29,7 @@ test('hashes that are pushed are known, at once and after a restart', async () =
   const folder = temporaryFolder('hashes');
   const { pushed, changes } = pushedIn(folder);
   assert.equal(await pushed.load(), null);
-  const directory = new HashedDirectory(pushed.inForce);
-  assert.ok('trouble' in directory.knows('jane@example.org'), 'nothing has been pushed yet');
+  assert.ok('trouble' in new HashedDirectory(pushed.inForce).knows('jane@example.org'), 'nothing has been pushed yet');
   const upload = begun(pushed);
   for (const byte of linesOf('jane@example.org', '@example.net')) assert.equal(upload.add(Uint8Array.of(byte)), null);
   assert.equal(await upload.commit(), null);
@@ -38,7 +37,7 @@ test('hashes that are pushed are known, at once and after a restart', async () =
   const restarted = pushedIn(folder).pushed;
   assert.equal(await restarted.load(), null);
   for (const inForce of [changes[0]!, restarted.inForce]) {
-    directory.replace(inForce);
+    const directory = new HashedDirectory(inForce);
     assert.deepEqual(directory.knows('Jane@example.org'), { known: true });
     assert.deepEqual(directory.knows('anybody@example.net'), { known: true });
     assert.deepEqual(directory.knows('john@example.org'), { known: false });
@@ -72,6 +71,34 @@ test('an upload that is cut off, faulty, empty or overtaken changes nothing', as
   assert.equal(typeof pushed.beginUpload(Buffer.alloc(8)), 'string', 'a short salt');
   assert.equal(pushed.inForce, before);
   assert.equal(changes.length, 1);
+});
+
+test('an upload that ends while the one before is still being written comes after it', async () => {
+  const folder = temporaryFolder('hashes');
+  const written = Promise.withResolvers<void>();
+  const overtaken = Promise.withResolvers<void>();
+  const rename: Disk['rename'] = async (from, to) => {
+    written.resolve();
+    await overtaken.promise;
+    await systemDisk.rename(from, to);
+  };
+  const { pushed, changes } = pushedIn(folder, { ...systemDisk, rename });
+  const commit = (address: string) => {
+    const upload = begun(pushed);
+    upload.add(linesOf(address));
+    return upload.commit();
+  };
+  const first = commit('jane@example.org');
+  await written.promise;
+  const second = commit('john@example.org');
+  overtaken.resolve();
+  assert.deepEqual(await Promise.all([first, second]), [null, null]);
+  const restarted = pushedIn(folder).pushed;
+  assert.equal(await restarted.load(), null);
+  for (const inForce of [changes[1]!, pushed.inForce, restarted.inForce]) {
+    assert.deepEqual(new HashedDirectory(inForce).knows('john@example.org'), { known: true });
+    assert.deepEqual(new HashedDirectory(inForce).knows('jane@example.org'), { known: false });
+  }
 });
 
 test('a disk that fails leaves the hashes that were there', async () => {
