@@ -26,7 +26,6 @@ export class CachedDirectory implements Directory {
     this.#nowMs = nowMs;
   }
 
-  /** An address that is being asked for already is not given up when one of those who wait for it is. */
   knows(text: string): Knowledge | Promise<Knowledge> {
     const address = text.toLowerCase();
     const nowMs = this.#nowMs();
@@ -41,14 +40,12 @@ export class CachedDirectory implements Directory {
   }
 
   async #ask(address: string, text: string): Promise<Knowledge> {
-    const knowledge = await this.#directory.knows(text, NEVER);
+    const knowledge = await this.#directory.knows(text);
     this.#underWay.delete(address);
     if ('known' in knowledge) (knowledge.known ? this.#known : this.#unknown).put(address, this.#nowMs());
     return knowledge;
   }
 }
-
-const NEVER = new AbortController().signal;
 
 /** Oldest first; a map keeps the order in which keys came. */
 class Kept {

@@ -14,7 +14,7 @@ export type Knowledge = { readonly known: boolean } | { readonly trouble: string
 
 export interface Directory {
   /** Never rejects, and takes no longer than its own deadline. */
-  knows(address: string, signal: AbortSignal): Knowledge | Promise<Knowledge>;
+  knows(address: string): Knowledge | Promise<Knowledge>;
 }
 
 type Terms = Pick<RecipientsSection, 'source' | 'onFailure' | 'separator' | 'domains'>;
@@ -25,12 +25,12 @@ export function recipientSource(directory: Directory, terms: Terms): Source {
     name: `recipients-${terms.source}`,
     stage: 'rcpt',
     gives: ['rcpt.known', 'rcpt.unsure'],
-    ask({ side, recipient }, signal) {
+    ask({ side, recipient }) {
       if (side !== 'outside' || recipient === null) return { facts: {} };
       // RFC 5321 §4.5.1: every domain has one.
       if (recipient.local.toLowerCase() === 'postmaster') return { facts: { 'rcpt.known': true } };
       if (domains !== null && !domains.has(recipient.domain)) return { facts: {} };
-      const knowledge = ask(directory, recipient, terms.separator, signal);
+      const knowledge = ask(directory, recipient, terms.separator);
       return knowledge instanceof Promise
         ? knowledge.then((each) => answerOf(each, terms.onFailure))
         : answerOf(knowledge, terms.onFailure);
@@ -38,19 +38,14 @@ export function recipientSource(directory: Directory, terms: Terms): Source {
   };
 }
 
-function ask(
-  directory: Directory,
-  mailbox: Mailbox,
-  separator: string | undefined,
-  signal: AbortSignal,
-): Knowledge | Promise<Knowledge> {
-  const first = directory.knows(printMailbox(mailbox), signal);
+function ask(directory: Directory, mailbox: Mailbox, separator: string | undefined): Knowledge | Promise<Knowledge> {
+  const first = directory.knows(printMailbox(mailbox));
   // From 1: an address that begins with the separator has no user before it.
   const at = separator === undefined || mailbox.local.startsWith('"') ? -1 : mailbox.local.indexOf(separator, 1);
   if (at === -1) return first;
   const plain = printMailbox({ ...mailbox, local: mailbox.local.slice(0, at) });
   const second = (knowledge: Knowledge) =>
-    'known' in knowledge && !knowledge.known ? directory.knows(plain, signal) : knowledge;
+    'known' in knowledge && !knowledge.known ? directory.knows(plain) : knowledge;
   return first instanceof Promise ? first.then(second) : second(first);
 }
 
