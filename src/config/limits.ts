@@ -272,11 +272,6 @@ const TABLE = {
   dmarcConclusionsMax: [5000, 'authors and signers that a shard remembers, at 500 bytes: 3 MB', 'the oldest goes'],
   conclusionKeyCharsMax: [1000, 'an author with ten signers of usual names has 300', 'it is not remembered'],
   conclusionSecondsMax: [600, 'what DNS says may change, whatever its TTL was', 'it is concluded anew'],
-  dmarcTallyRowsMax: [
-    10_000,
-    'kinds of messages between two dumps, at 500 bytes: 5 MB',
-    'further kinds are counted as dropped',
-  ],
 
   // Content filters. Each number holds for one message at one filter unless it says otherwise.
   filterBehindBytes: [

@@ -39,8 +39,14 @@ export const BUILTIN: readonly RuleText[] = [
   },
   {
     id: 'dmarc-reject',
-    when: { side: 'outside', dmarc: 'fail', 'dmarc.policy': 'reject' },
+    when: { side: 'outside', 'dmarc.disposition': 'reject' },
     do: { reject: 'The domain in From asks that mail like this be refused (DMARC)' },
+  },
+  {
+    id: 'dmarc-quarantine',
+    when: { side: 'outside', 'dmarc.disposition': 'quarantine' },
+    // The inside has a folder for it, and the reader there; an operator here would have to read everybody's mail.
+    do: { tag: { header: 'X-Spam-Flag', value: 'YES' } },
   },
   { id: 'virus', when: { virus: { like: '*' } }, do: { reject: 'The message carries malware' } },
   { id: 'spam', when: { side: 'outside', 'spam.action': 'reject' }, do: { reject: 'The message looks like spam' } },

@@ -46,6 +46,11 @@ export const FACTS = {
   'dkim.results': ['texts', 'data', 'results of all signatures'],
   dmarc: ['text', 'data', 'pass, fail, none, temperror or permerror (RFC 7489)'],
   'dmarc.policy': ['text', 'data', 'what the domain asks for: none, quarantine or reject'],
+  'dmarc.disposition': [
+    'text',
+    'data',
+    'what is to be done of that: none where it did not fail, or where the `authentication` part of the file says so',
+  ],
   arc: ['text', 'data', 'none, pass or fail (RFC 8617)'],
   bytes: ['number', 'data', 'size of the content'],
   'mime.names': ['texts', 'data', 'names of attachments, decoded'],

@@ -14,6 +14,8 @@ import { LIMITS } from '../config/limits.ts';
 import type { AuthenticationResult } from '../facts/authentication.ts';
 import { methodResults } from '../facts/authentication_report.ts';
 import { addressesIn, authorOf } from '../facts/author.ts';
+import type { DmarcRecord } from '../facts/dmarc_record.ts';
+import { dmarcRecord } from '../facts/dmarc_record.ts';
 import { type Leaf, MimeExamination } from '../facts/mime.ts';
 import type { SpfResult } from '../facts/spf.ts';
 import type { FilteredEnvelope } from '../filters/filter.ts';
@@ -24,6 +26,8 @@ import type { Edit } from '../message/envelope.ts';
 import { readFields } from '../message/fields.ts';
 import type { HeaderSection } from '../message/headers.ts';
 import { splitHeaders } from '../message/headers.ts';
+import type { Disposed } from '../policy/dmarc.ts';
+import { disposeOf } from '../policy/dmarc.ts';
 import type { Facts } from '../policy/facts.ts';
 import type { Policy } from './policy.ts';
 import type { ContentTap } from './tee.ts';
@@ -38,7 +42,7 @@ export type ContentFindings = {
   readonly section: HeaderSection;
   readonly leaves: readonly Leaf[];
   readonly consensus: Consensus | null;
-  readonly authentication: AuthenticationResult | null;
+  readonly dmarc: DmarcRecord | null;
   /** Of the authentication: our field, and forged ones taken out. */
   readonly results: { readonly field: string; readonly edits: readonly Edit[] } | null;
 };
@@ -62,9 +66,8 @@ function headerEnd(bytes: Buffer, from: number, to: number): number {
 }
 
 export class ContentInspection implements ContentTap {
+  readonly #policy: Policy;
   readonly #hostname: string;
-  /** A rule asks for facts of the header. */
-  readonly #headerFacts: boolean;
   readonly #panel: PanelExamination | null;
   readonly #mime: MimeExamination | null;
   readonly #authentication: ReturnType<Policy['authenticator']['begin']> | null;
@@ -78,8 +81,8 @@ export class ContentInspection implements ContentTap {
 
   constructor(policy: Policy, wants: Wants) {
     const { filters, authenticator } = policy;
+    this.#policy = policy;
     this.#hostname = wants.envelope.hostname;
-    this.#headerFacts = policy.wants.headers;
     const panel = filters.length > 0 ? new PanelExamination(filters, wants.envelope) : null;
     this.#panel = panel;
     this.#mime = policy.wants.mime ? new MimeExamination() : null;
@@ -142,11 +145,13 @@ export class ContentInspection implements ContentTap {
     const header = this.#header.toString('latin1', 0, this.#gathered);
     const section = header === '' ? NO_SECTION : splitHeaders(header, Number.POSITIVE_INFINITY);
     const mime = this.#mime?.end() ?? null;
+    const disposed =
+      authentication && disposeOf(authentication.dmarc, authentication.arc, this.#policy.document.authentication);
     const facts: Facts = {
-      ...(this.#whole && this.#headerFacts ? headerFacts(header) : {}),
+      ...(this.#whole && this.#policy.wants.headers ? headerFacts(header) : {}),
       ...(mime?.facts ?? {}),
       ...(opinions === null ? {} : filterFacts(opinions)),
-      ...(authentication === null ? {} : authenticationFacts(authentication)),
+      ...(authentication && disposed ? authenticationFacts(authentication, disposed) : {}),
     };
     return {
       facts,
@@ -154,7 +159,7 @@ export class ContentInspection implements ContentTap {
       section: { ...section, complete: section.complete && this.#whole },
       leaves: mime?.leaves ?? [],
       consensus: opinions === null ? null : consensusOf(opinions),
-      authentication,
+      dmarc: authentication && disposed && dmarcRecord(authentication, disposed),
       results: authentication === null ? null : this.#results(authentication, header),
     };
   }
@@ -202,13 +207,14 @@ function filterFacts(opinions: readonly Opinion[]): Facts {
   };
 }
 
-function authenticationFacts({ spf, dkim, arc, dmarc }: AuthenticationResult): Facts {
+function authenticationFacts({ spf, dkim, arc, dmarc }: AuthenticationResult, { disposition }: Disposed): Facts {
   return {
     spf: spf.result,
     dkim: dkim.flatMap(({ result, domain }) => (result === 'pass' && domain !== null ? [domain] : [])),
     'dkim.results': dkim.map(({ result }) => result),
     dmarc: dmarc.result,
     ...(dmarc.policy === null ? {} : { 'dmarc.policy': dmarc.policy }),
+    'dmarc.disposition': disposition,
     arc: arc.result,
   };
 }

@@ -3,8 +3,8 @@
  *
  *   connect ─► helo ─► mail ─► rcpt… ─► headers ─► data
  *     │ each: ask the stage's sources, all at once; judge at once, or when those have answered who were asked
- *     └ facts of connect last for the session, those of helo until the next EHLO (there is one behind STARTTLS), those of
- *       mail for the transaction, those of rcpt for its reply
+ *     └ facts of connect last for the session, those of helo until the next EHLO (another follows STARTTLS), those
+ *       of mail for the transaction, those of rcpt for its reply
  *
  * A stage without rules costs nothing: its sources are asked, and nobody waits for them before a rule does.
  */
@@ -22,7 +22,6 @@ import type { Edit, Recipient, Side } from '../message/envelope.ts';
 import { headerEdits } from '../message/header_changes.ts';
 import type { Direction, Rewriting } from '../message/rewriting.ts';
 import { isPrivate } from '../net/addresses.ts';
-import { disposeOf } from '../policy/dmarc.ts';
 import type { Facts, Stage } from '../policy/facts.ts';
 import { unknownRecipientWaitMs } from '../policy/harvest.ts';
 import { judgeRecipient } from '../policy/recipient.ts';
@@ -195,6 +194,10 @@ export class Inspection {
     const content = this.#content;
     this.#content = null;
     const findings = content === null ? null : await content.end();
+    const dmarc = findings?.dmarc ?? null;
+    if (dmarc !== null) {
+      this.#relay.logger.log('dmarc', { session: this.#session, client: this.#subject.address, ...dmarc });
+    }
     this.#transaction.facts = { ...this.#transaction.facts, ...facts, ...(findings?.facts ?? {}) };
     this.#subject = { ...this.#subject, recipient: null, bytes: facts.bytes ?? 0 };
     let kept: 'discard' | 'hold' | null = null;
@@ -213,7 +216,7 @@ export class Inspection {
     transaction: Transaction,
     kept: 'discard' | 'hold' | null,
   ): Refusal | Passage {
-    const { side, address } = this.#subject;
+    const { side } = this.#subject;
     const { rewriting, document } = this.#policy;
     const tags = this.#tags.map(fieldOf).join('');
     const plain = {
@@ -226,11 +229,7 @@ export class Inspection {
     };
     let { discard, hold } = { discard: kept === 'discard', hold: kept === 'hold' };
     if (findings === null) return { ...plain, discard, hold };
-    const { consensus, section, results, authentication } = findings;
-    if (authentication !== null) {
-      const disposed = disposeOf(authentication.dmarc, authentication.arc, document.authentication);
-      this.#relay.dmarcTally.add(authentication, address, disposed);
-    }
+    const { consensus, section, results } = findings;
     const filtered = this.#accepted === 'no' ? consensus : null;
     const refusal = filtered === null ? null : filterRefusal(filtered);
     if (refusal !== null) return refusal;

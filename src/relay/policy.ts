@@ -91,7 +91,15 @@ const MIME: readonly FactId[] = [
 ];
 const HEADER: readonly FactId[] = ['header.from', 'header.from.domain', 'header.subject', 'header.names'];
 const FILTERS: readonly FactId[] = ['virus', 'spam.score', 'spam.action', 'filters.failed'];
-const AUTHENTICATION: readonly FactId[] = ['spf', 'dkim', 'dkim.results', 'dmarc', 'dmarc.policy', 'arc'];
+const AUTHENTICATION: readonly FactId[] = [
+  'spf',
+  'dkim',
+  'dkim.results',
+  'dmarc',
+  'dmarc.policy',
+  'dmarc.disposition',
+  'arc',
+];
 
 export class Policy {
   readonly document: PolicyDocument;

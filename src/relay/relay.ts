@@ -6,7 +6,6 @@ import type { SecureContext } from 'node:tls';
 import { monotonicMs } from '../base/clock.ts';
 import type { NextId } from '../base/ids.ts';
 import type { Config } from '../config/options.ts';
-import { DmarcTally } from '../facts/dmarc_tally.ts';
 import type { Envelope, Recipient, Side } from '../message/envelope.ts';
 import type { CloseReason, Deadlines } from '../net/connection.ts';
 import type { ContentRules } from '../policy/content.ts';
@@ -65,7 +64,6 @@ export class Relay {
   readonly logger: Logger;
   readonly nextId: NextId;
   readonly local: LocalDomains;
-  readonly dmarcTally = new DmarcTally();
   readonly contentRules: ContentRules;
   readonly frontDoor: FrontDoor;
   readonly sessions = new Set<Visit>();

@@ -38,6 +38,7 @@ export const EVENTS = {
   'source-trouble': ['warn', 'a fact could not be found out: nobody was there to ask, or the answer came late'],
   filter: ['info', 'a content filter did not simply accept a message'],
   'filter-breaker': ['warn', 'a content filter failed too often and is not asked for a while, or is asked again'],
+  dmarc: ['info', 'what DMARC makes of a message whose author has a policy; with `client`, what a report needs of it'],
   discarded: ['info', 'a message was answered 250 and dropped, as a rule said'],
   refused: ['info', 'a reply of class 4 or 5, by its key'],
   accepted: ['info', 'a message is durable, and its 250 is on its way'],

@@ -14,7 +14,7 @@ const SOURCE_MS_MAX = 10_000;
 const NO_DNS: Dns = { query: async () => ({ tag: 'failed', reason: 'timeout' }) } as unknown as Dns;
 
 /** `yaml` is the text of the file; without it the built-in rules serve alone. */
-export function testPolicy(yaml = '', sources: readonly Source[] = []): Policy {
+export function testPolicy(yaml = '', sources: readonly Source[] = [], dns: Dns = NO_DNS): Policy {
   const file = parseYaml('policy.yaml', yaml);
   assert.ok('value' in file);
   const parsed = parsePolicy(file.value);
@@ -28,7 +28,7 @@ export function testPolicy(yaml = '', sources: readonly Source[] = []): Policy {
   const tools = {
     config,
     local: { domains: new Set(config.domains), subdomains: false },
-    dns: NO_DNS,
+    dns,
     relaxer: relaxerTwin,
     deadlines,
     hooks: { ended: () => {}, breaker: () => {} },

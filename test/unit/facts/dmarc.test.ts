@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { sealMessage } from 'mailauth/lib/arc/index.js';
 import { methodResults } from '../../../src/facts/authentication_report.ts';
 import { addressesIn, authorOf } from '../../../src/facts/author.ts';
-import { DmarcTally } from '../../../src/facts/dmarc_tally.ts';
+import { dmarcRecord } from '../../../src/facts/dmarc_record.ts';
 import { authenticationResults } from '../../../src/message/authentication_results.ts';
 import { readFields } from '../../../src/message/fields.ts';
 import type { FakeRecords } from '../../support/fake_dns.ts';
@@ -188,26 +188,18 @@ test('the field says all of it', async () => {
   assert.deepEqual(field.replace(/header\.b=\S{8,10};/, 'header.b=MARK;').split('\r\n'), lines);
 });
 
-test('the tally counts by all that a report says, and is bounded', async () => {
+test('the record has all that a report says, and there is one only where there is a policy', async () => {
   const result = await authenticate(await signed(MESSAGE), new FakeDns(RECORDS), { spf: PASSED });
-  const tally = new DmarcTally();
   const disposed = { disposition: 'none', override: null } as const;
-  tally.add(result, '192.0.2.1', disposed);
-  tally.add(result, '192.0.2.1', disposed);
-  tally.add(result, '192.0.2.2', disposed);
-  const { lines, dropped } = tally.take();
-  assert.deepEqual([lines.map((line) => JSON.parse(line).count), dropped], [[2, 1], 0]);
-  assert.deepEqual(JSON.parse(lines[0]!), {
+  assert.deepEqual(dmarcRecord(result, disposed), {
     policyDomain: 'example.org',
     from: 'example.org',
-    source: '192.0.2.1',
-    ...disposed,
+    policy: 'reject',
+    result: 'pass',
+    disposition: 'none',
+    override: '',
     spf: 'pass example.org aligned',
     dkim: 'pass example.org rsa aligned',
-    policy: 'reject',
-    count: 2,
   });
-  for (let source = 0; source < 10_001; source++) tally.add(result, String(source), disposed);
-  assert.equal(tally.take().dropped, 1);
-  assert.equal(tally.take().lines.length, 0);
+  assert.equal(dmarcRecord({ ...result, dmarc: { ...result.dmarc, policy: null } }, disposed), null);
 });

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { PolicyFile } from '../../../src/gate/policy_file.ts';
 import { temporaryFolder } from '../../support/folders.ts';
 
-test('a file that is changed while its lists are read: the last one that was written is the last in force', async () => {
+test('a file that is changed while its lists are read: the last written is in force', async () => {
   const folder = temporaryFolder('policy');
   const file = join(folder, 'policy.yaml');
   const list = join(folder, 'list');

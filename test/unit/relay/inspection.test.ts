@@ -9,6 +9,7 @@ import { Inspection } from '../../../src/relay/inspection.ts';
 import type { Relay } from '../../../src/relay/relay.ts';
 import { parseCommand } from '../../../src/smtp/command.ts';
 import type { Transaction } from '../../../src/smtp/session.ts';
+import { FakeDns } from '../../support/fake_dns.ts';
 import { testPolicy } from '../../support/policy.ts';
 
 const TRANSACTION: Transaction = {
@@ -29,12 +30,22 @@ const replacing = (text: string): Filter => ({
   close: async () => {},
 });
 
-type Setting = { readonly sources?: readonly Source[]; readonly filters?: readonly Filter[]; side?: 'inside' };
+type Setting = {
+  readonly dns?: FakeDns;
+  readonly sources?: readonly Source[];
+  readonly filters?: readonly Filter[];
+  side?: 'inside';
+};
 
-function setUp(yaml: string, { sources = [], filters = [], side }: Setting = {}) {
+function setUp(yaml: string, { sources = [], filters = [], side, dns }: Setting = {}) {
   const lines: Readonly<Record<string, unknown>>[] = [];
   const relay = {
-    policy: Object.assign(testPolicy(`authentication: { check: false }\n${yaml}`, sources), { filters }),
+    policy: Object.assign(
+      testPolicy(dns === undefined ? `authentication: { check: false }\n${yaml}` : yaml, sources, dns),
+      {
+        filters,
+      },
+    ),
     config: { hostname: 'mx.here.example' },
     local: { domains: new Set(['here.example']), subdomains: false },
     unavailable: () => null,
@@ -49,14 +60,17 @@ function setUp(yaml: string, { sources = [], filters = [], side }: Setting = {})
     assert.ok(command.verb !== 'mistake');
     return await inspection.command(command, tls);
   };
-  const pass = async (content: string): Promise<Passage> => {
-    const bytes = Buffer.from(content);
+  const content = async (text: string) => {
+    const bytes = Buffer.from(text);
     inspection.begin(TRANSACTION, null, null)?.write(bytes, 0, bytes.length);
-    const passage = await inspection.content({ bytes: bytes.length, recipients: 1 }, TRANSACTION);
+    return await inspection.content({ bytes: bytes.length, recipients: 1 }, TRANSACTION);
+  };
+  const pass = async (text: string): Promise<Passage> => {
+    const passage = await content(text);
     assert.ok(!('key' in passage));
     return passage;
   };
-  return { say, pass, lines };
+  return { say, content, pass, lines };
 }
 
 test('a second EHLO, as behind STARTTLS, takes the place of the first', async () => {
@@ -85,7 +99,7 @@ test('a body that a filter wants takes the place of the one that came', async ()
   assert.deepEqual([body?.toString(), header, hold], ['Other\r\n', 'From: a@x.example\r\n\r\n', false]);
 });
 
-test('a header section that is too long to be held is never cut short by it: the message stays, and is held', async () => {
+test('a header section that is too long to be held is never cut short by it: it is held', async () => {
   const { pass } = setUp('', { filters: [replacing('Other\r\n')] });
   const { body, hold } = await pass(
     `${'X-Pad: padding\r\n'.repeat(LIMITS.authenticatedHeaderBytesMax / 8)}${ORIGINAL}`,
@@ -121,4 +135,27 @@ test('the header is looked into only where a rule asks for it', async () => {
   assert.doesNotMatch(String(await factsBy(`rules: [{ id: all, when: { bytes: { atLeast: 1 } }, ${tag} }]`)), /header/);
   const asked = await factsBy(`rules: [{ id: one, when: { header.subject: one }, ${tag} }]`);
   assert.match(String(asked), /header\.subject=one/);
+});
+
+test('what DMARC asks for is done as far as the file goes along, and told for reports in any case', async () => {
+  const outcome = async (policy: string, authentication: string) => {
+    const dns = new FakeDns({
+      'TXT x.example': ['v=spf1 -all'],
+      'TXT _dmarc.x.example': [`v=DMARC1; p=${policy}`],
+    });
+    const { say, content, lines } = setUp(`authentication: { privateClients: true, ${authentication} }`, { dns });
+    await say('EHLO some.example');
+    assert.equal(await say('MAIL FROM:<a@x.example>'), null);
+    const result = await content(ORIGINAL);
+    const { disposition, override, client } = lines.find(({ event }) => event === 'dmarc')!;
+    assert.equal(client, '192.0.2.7');
+    const what = 'key' in result ? result.key : /X-Spam-Flag: YES/.test(result.fields) ? 'tagged' : 'plain';
+    return `${what}, ${disposition} ${override}`.trim();
+  };
+  assert.equal(await outcome('reject', ''), 'policyReject, reject');
+  assert.equal(await outcome('quarantine', ''), 'tagged, quarantine');
+  assert.equal(await outcome('none', ''), 'plain, none');
+  assert.equal(await outcome('reject', 'atMost: quarantine'), 'tagged, quarantine local_policy');
+  assert.equal(await outcome('reject', 'atMost: none'), 'plain, none local_policy');
+  assert.equal(await outcome('reject', 'exempt: [x.example]'), 'plain, none local_policy');
 });
