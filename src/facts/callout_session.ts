@@ -5,16 +5,15 @@
  *
  * `failed` is told once, whenever the connection is of no more use; who waits for an answer then asks another one.
  */
+import { isAscii, utf8Octets } from '../base/text.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { CloseReason, Deadlines, OpeningHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
 import { clientOptions } from '../net/tls.ts';
 import type { Greeting, GreetingPlan, GreetingStep } from '../smtp/greeting.ts';
 import { greetingReply, greetingSecured, newGreeting } from '../smtp/greeting.ts';
-import { utf8Octets } from '../smtp/octets.ts';
 import type { Reply } from '../smtp/reply_reader.ts';
 import { ReplyReader, replyText } from '../smtp/reply_reader.ts';
-import { isAscii } from '../smtp/text.ts';
 import type { Knowledge } from './recipients.ts';
 
 export type CalloutTarget = {

@@ -4,13 +4,12 @@
  *
  * Programs disagree on which of several names counts, so all of them are told: of both fields, and of both spellings.
  */
-
 import type Libmime from 'libmime';
 import { lazily } from '../base/lazy.ts';
+import { decodeUtf8 } from '../base/text.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Field } from '../message/headers.ts';
 import { splitHeaders, unfolded } from '../message/headers.ts';
-import { decodeUtf8 } from '../smtp/text.ts';
 import type { Described, MimeFault } from './mime_scan.ts';
 
 const LIBMIME = lazily<typeof Libmime>('libmime');

@@ -2,11 +2,11 @@
  * Whatever a filter wants is checked here before anybody else sees it: a filter may be broken or taken over, and its
  * words end up in replies, header sections and envelopes. What does not pass is a FilterFailure: the fail mode holds.
  */
+import { hasControls } from '../base/text.ts';
 import { LIMITS } from '../config/limits.ts';
 import { parsePath, printMailbox } from '../smtp/address.ts';
 import type { ReplyKey } from '../smtp/replies.ts';
 import { REPLIES } from '../smtp/replies.ts';
-import { hasControls } from '../smtp/text.ts';
 import type { FilterReply } from './filter.ts';
 import { malformed } from './filter.ts';
 

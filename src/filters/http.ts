@@ -2,13 +2,12 @@
  * POST to a filter that speaks HTTP, by a pool of undici: content streams out in chunks as it arrives, the answer is
  * read whole and bounded. An answer that comes before the end of the content counts, and the connection then ends.
  */
-
 import type * as Undici from 'undici';
 import type { Dispatcher } from 'undici';
 import { lazily } from '../base/lazy.ts';
+import { utf8Octets } from '../base/text.ts';
 import type { FilterConfigOf, HttpTarget } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';
-import { utf8Octets } from '../smtp/octets.ts';
 import { FilterFailure } from './filter.ts';
 import type { Passage } from './passage.ts';
 import type { Subject } from './protocol.ts';

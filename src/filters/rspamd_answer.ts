@@ -3,6 +3,7 @@
  * its own proxy would have them done to a milter's MTA.
  */
 import { z } from 'zod';
+import { isAscii } from '../base/text.ts';
 import type { Changes } from './changes.ts';
 import { checkedNames, checkedReply } from './checks.ts';
 import type { Findings, Verdict } from './filter.ts';
@@ -109,7 +110,7 @@ const WORD_POINTS = 11;
 
 /** As it is where it is ASCII, else in encoded words. */
 function encoded(text: string): string {
-  if (!/[^\x00-\x7f]/.test(text)) return text;
+  if (isAscii(text)) return text;
   const points = [...text];
   const words: string[] = [];
   for (let at = 0; at < points.length; at += WORD_POINTS) {

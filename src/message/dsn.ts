@@ -13,10 +13,11 @@
  * mail become question marks; a whole message is returned as it was.
  */
 import { assert } from '../base/assert.ts';
+import { isAscii, utf8Octets } from '../base/text.ts';
 import { mailDate } from './date.ts';
 import type { DsnKind, Report, ReportedRecipient } from './dsn_report.ts';
 import { humanPart, statusPart } from './dsn_report.ts';
-import { isAscii, quotedPrintable, utf8Octets } from './encodings.ts';
+import { quotedPrintable } from './encodings.ts';
 import { findField, splitHeaders, unfolded } from './headers.ts';
 
 export type { DsnKind, ReportedRecipient };

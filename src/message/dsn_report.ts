@@ -1,8 +1,8 @@
 /** The two parts of a notification that say what happened: one for people, one for programs (RFC 3464). See dsn.ts. */
-
+import { isAscii } from '../base/text.ts';
 import { LIMITS } from '../config/limits.ts';
 import { mailDate } from './date.ts';
-import { isAscii, originalRecipient, xtextDecoded } from './encodings.ts';
+import { originalRecipient, xtextDecoded } from './encodings.ts';
 import type { Envelope, Recipient } from './envelope.ts';
 
 /**

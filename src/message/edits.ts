@@ -1,5 +1,6 @@
 /** Edits over immutable content: what a message looks like when it leaves, without touching what is on disk. */
 import { assert } from '../base/assert.ts';
+import { utf8Bytes } from '../base/text.ts';
 import type { Edit } from './envelope.ts';
 
 const encoder = new TextEncoder();
@@ -7,13 +8,8 @@ const encoder = new TextEncoder();
 /** Bytes after all edits. `contentBytes` is the content's own size. */
 export function editedBytes(contentBytes: number, edits: readonly Edit[]): number {
   let bytes = contentBytes;
-  for (const { drop, insert } of edits) bytes += utf8Length(insert) - drop;
+  for (const { drop, insert } of edits) bytes += utf8Bytes(insert) - drop;
   return bytes;
-}
-
-function utf8Length(text: string): number {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return encoder.encode(text).length;
-  return text.length;
 }
 
 /** Checks what was read from disk or made by a rule: in order, within the content, not overlapping. */

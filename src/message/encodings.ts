@@ -2,17 +2,7 @@
  * The encodings of notifications: xtext and its kin, in which ESMTP parameters come and fields go out, and
  * quoted-printable for what must pass servers without SMTPUTF8. Octets are strings of one char per byte.
  */
-export const isAscii = (text: string): boolean => !/[^\x00-\x7f]/.test(text);
-
-const encoder = new TextEncoder();
-
-/** Text as octets of UTF-8. */
-export function utf8Octets(text: string): string {
-  if (isAscii(text)) return text;
-  let octets = '';
-  for (const byte of encoder.encode(text)) octets += String.fromCharCode(byte);
-  return octets;
-}
+import { isAscii } from '../base/text.ts';
 
 /** RFC 3461 §4: `+2B` is a plus. Controls, which the parser lets nobody write, stay encoded. */
 export const xtextDecoded = (text: string): string =>

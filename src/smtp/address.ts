@@ -3,8 +3,9 @@
  * Strict where parsers have disagreed to somebody's profit: the domain begins after the last @ that is not quoted, and
  * nobody splits an address again further in. `%`, `!` and a quoted @ are parts of a local part, with no meaning here.
  */
+import { utf8Bytes } from '../base/text.ts';
 import { parseDomain } from './domain.ts';
-import { upperAscii, utf8Bytes } from './text.ts';
+import { upperAscii } from './text.ts';
 
 export type Mailbox = {
   /** As it is sent on: a dot-string, or quoted where it must be. */

@@ -17,12 +17,11 @@
  * one of a few constants wherever it carries nothing.
  */
 import { assert, unreachable } from '../base/assert.ts';
+import { isAscii, utf8Octets } from '../base/text.ts';
 import type { Recipient } from '../message/envelope.ts';
 import type { Capabilities } from './capabilities.ts';
-import { utf8Octets } from './octets.ts';
 import type { Reply } from './reply_reader.ts';
 import { replyText } from './reply_reader.ts';
-import { isAscii } from './text.ts';
 
 /** `again`: to be sent soon, on this site, without counting as an attempt. */
 export type Outcome = {

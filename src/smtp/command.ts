@@ -5,12 +5,13 @@
  *   line ─► bytes are text? ─► verb ─► its row in PARSERS ─► path ─► parameters ─► Command
  *              └ no ────────────┴ none ───┴─────────────────────┴────────┴───────► Mistake, with its reply
  */
+import { decodeUtf8, hasControls, isAscii } from '../base/text.ts';
 import type { Recipient } from '../message/envelope.ts';
 import type { Mailbox } from './address.ts';
 import { parsePath, printMailbox } from './address.ts';
 import { MAIL_PARAMETERS, parseParameters, RECIPIENT_PARAMETERS } from './parameters.ts';
 import type { ReplyKey } from './replies.ts';
-import { decodeUtf8, hasControls, isAscii, upperAscii, withoutLeadingSpaces, withoutTrailingBlanks } from './text.ts';
+import { upperAscii, withoutLeadingSpaces, withoutTrailingBlanks } from './text.ts';
 import type { Announcement } from './xclient.ts';
 import { parseXclient } from './xclient.ts';
 

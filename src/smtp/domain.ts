@@ -4,7 +4,7 @@
  * literal its canonical form.
  */
 import ipaddr from 'ipaddr.js';
-import { isAscii } from './text.ts';
+import { isAscii } from '../base/text.ts';
 
 /** RFC 5321 §4.5.3.1.2, octets. */
 const DOMAIN_BYTES_MAX = 255;

@@ -15,9 +15,9 @@
  * this host takes no mail).
  */
 import { assert, unreachable } from '../base/assert.ts';
+import { utf8Octets } from '../base/text.ts';
 import type { Capabilities } from './capabilities.ts';
 import { NO_CAPABILITIES, parseCapabilities } from './capabilities.ts';
-import { utf8Octets } from './octets.ts';
 import type { Reply } from './reply_reader.ts';
 import { replyText } from './reply_reader.ts';
 

@@ -9,7 +9,8 @@
  * nothing here has a use for them.
  */
 import ipaddr from 'ipaddr.js';
-import { decodeUtf8, hasControls, upperAscii } from './text.ts';
+import { decodeUtf8, hasControls } from '../base/text.ts';
+import { upperAscii } from './text.ts';
 
 export type Announcement = {
   /** Of the client, as it is checked by who says it; null: there is none, or it could not be looked up now. */

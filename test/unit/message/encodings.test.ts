@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { originalRecipient, quotedPrintable, utf8Octets, xtextDecoded } from '../../../src/message/encodings.ts';
+import { originalRecipient, quotedPrintable, xtextDecoded } from '../../../src/message/encodings.ts';
 
 test('xtext is decoded once, and nothing that is not xtext', () => {
   assert.equal(xtextDecoded('a+2Bb+3Dc+20d'), 'a+b=c d');
@@ -58,8 +58,4 @@ describe('quoted-printable (RFC 2045 §6.7)', () => {
     for (const chars of [75, 76]) assert.equal(quotedPrintable('x'.repeat(chars)), 'x'.repeat(chars));
     assert.equal(quotedPrintable('x'.repeat(77)), `${'x'.repeat(75)}=\r\nxx`);
   });
-});
-
-test('octets of text are its UTF-8', () => {
-  assert.equal(utf8Octets('aö😀'), Buffer.from('aö😀').toString('latin1'));
 });
