@@ -1,24 +1,19 @@
 /** The outbound half of a shard on a memory spool and real sockets, with what it logs. */
-
-import assert from 'node:assert/strict';
-import { idSource } from '../../src/base/ids.ts';
-import { loadConfig } from '../../src/config/load.ts';
 import type { Envelope } from '../../src/message/envelope.ts';
-import { Deadlines } from '../../src/net/connection.ts';
+import type { Deadlines } from '../../src/net/connection.ts';
 import { Outbound } from '../../src/relay/outbound.ts';
-import { PressureWord, pressureMemory } from '../../src/relay/pressure_word.ts';
-import { Relay } from '../../src/relay/relay.ts';
+import type { Relay } from '../../src/relay/relay.ts';
 import { Router } from '../../src/relay/router.ts';
 import type { Hop } from '../../src/relay/routing.ts';
 import { SiteCounts, siteCountsMemory } from '../../src/relay/site_counts.ts';
-import { twin } from '../../src/scanner/twin.ts';
-import type { RecipientState, Row, Stored } from '../../src/spool/spool.ts';
-import { createMetricsMemory, Metrics } from '../../src/telemetry/metrics.ts';
+import type { Row, Stored } from '../../src/spool/spool.ts';
 import { Changes } from './deadline.ts';
-import { MemorySpool } from './memory_spool.ts';
-import { testPolicy } from './policy.ts';
+import type { MemorySpool } from './memory_spool.ts';
+import type { Line } from './relay.ts';
+import { testRelay } from './relay.ts';
+import type { Waiting } from './waiting.ts';
+import { waiting } from './waiting.ts';
 
-type Line = Readonly<Record<string, unknown>> & { readonly event: string };
 type Mail = {
   readonly sender?: string;
   readonly to?: readonly string[];
@@ -29,11 +24,11 @@ type Mail = {
 const CONTENT = Buffer.from('Subject: x\r\n\r\ny\r\n');
 
 export class OutboundStage {
-  readonly spool = new MemorySpool();
-  readonly lines: Line[] = [];
+  readonly spool: MemorySpool;
+  readonly lines: readonly Line[];
   readonly relay: Relay;
   readonly outbound: Outbound;
-  readonly #deadlines = new Deadlines();
+  readonly #deadlines: Deadlines;
   readonly #changes = new Changes();
   #sent = 0;
 
@@ -43,33 +38,13 @@ export class OutboundStage {
     environment: Readonly<Record<string, string>> = {},
     hops: Readonly<Record<string, () => Hop | Promise<Hop>>> = {},
   ) {
-    const loaded = loadConfig({
-      POSTERN_DOMAINS: 'here.example',
-      POSTERN_INSIDE_ROUTE: url,
-      POSTERN_HOSTNAME: 'mx.here.example',
-      POSTERN_WORKERS: '1',
-      ...environment,
-    });
-    assert.ok('config' in loaded, JSON.stringify(loaded));
-    const { config } = loaded;
-    this.relay = new Relay({
-      config,
-      spool: this.spool,
-      scanner: twin,
-      deadlines: this.#deadlines,
-      policy: testPolicy(),
-      pressure: new PressureWord(pressureMemory()),
-      metrics: new Metrics(createMetricsMemory(1), 0),
-      logger: {
-        log: (event, fields = {}) => {
-          this.lines.push({ event, ...fields });
-          this.#changes.note();
-        },
-      },
-      nextId: idSource('node00', 0),
-      onSessionClosed: () => {},
-      onBroken: () => {},
-    });
+    const { config, relay, spool, lines, deadlines } = testRelay({ POSTERN_INSIDE_ROUTE: url, ...environment }, () =>
+      this.#changes.note(),
+    );
+    this.relay = relay;
+    this.spool = spool;
+    this.lines = lines;
+    this.#deadlines = deadlines;
     const router = new Router(null as never, {
       local: this.relay.local,
       insideRoute: config.insideRoute,
@@ -108,13 +83,12 @@ export class OutboundStage {
   }
 
   /** At rest, as recovery finds it. */
-  rest(mail: Mail = {}, state: Partial<Extract<RecipientState, { tag: 'waiting' }>> = {}): Row {
+  rest(mail: Mail = {}, state: Partial<Waiting> = {}): Row {
     const message = this.put(mail);
     const { row } = message;
-    const waiting = { tag: 'waiting', attempts: 0, nextMs: 0, site: '', detail: '', warned: false, ...state } as const;
     this.spool.index.apply(
       row,
-      message.envelope.recipients.map((_, recipient) => ({ recipient, state: waiting })),
+      message.envelope.recipients.map((_, recipient) => ({ recipient, state: waiting(state) })),
     );
     this.spool.rest(message);
     return row;

@@ -29,14 +29,9 @@ const connected = async (header: string): Promise<SmtpClient> => {
 };
 
 async function sendOne(client: SmtpClient): Promise<string> {
-  await client.command('MAIL FROM:<a@client.example>', 250);
-  await client.command(`RCPT TO:<b@${DOMAIN}>`, 250);
-  await client.command('DATA', 354);
-  await client.send('Subject: one\r\n\r\nText.\r\n.\r\n');
-  const { text } = await client.expect(250);
-  const { content } = await peer.receivedId(text.split(' ').at(-1) as string);
-  await client.command('QUIT', 221);
-  return content;
+  const id = await client.deliver('a@client.example', [`b@${DOMAIN}`], 'Subject: one\r\n\r\nText.\r\n');
+  await client.quit();
+  return (await peer.receivedId(id)).content;
 }
 
 test('a client behind a balancer', async () => {

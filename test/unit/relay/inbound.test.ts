@@ -1,20 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { idSource } from '../../../src/base/ids.ts';
-import { loadConfig } from '../../../src/config/load.ts';
-import { Deadlines } from '../../../src/net/connection.ts';
 import { Arrival } from '../../../src/relay/arrival.ts';
 import { acceptMessage } from '../../../src/relay/inbound.ts';
 import { Inspection } from '../../../src/relay/inspection.ts';
 import type { Outbound } from '../../../src/relay/outbound.ts';
-import { PressureWord, pressureMemory } from '../../../src/relay/pressure_word.ts';
-import { Relay } from '../../../src/relay/relay.ts';
 import { twin } from '../../../src/scanner/twin.ts';
 import type { Transaction } from '../../../src/smtp/session.ts';
 import type { Stored } from '../../../src/spool/spool.ts';
-import { createMetricsMemory, Metrics } from '../../../src/telemetry/metrics.ts';
-import { MemorySpool } from '../../support/memory_spool.ts';
-import { testPolicy } from '../../support/policy.ts';
+import { testRelay } from '../../support/relay.ts';
 
 const ORIGIN = {
   session: 'a-session',
@@ -30,37 +23,14 @@ const TRANSACTION: Transaction = {
 };
 
 function setUp(environment: Readonly<Record<string, string>> = {}) {
-  const loaded = loadConfig({
-    POSTERN_DOMAINS: 'here.example',
-    POSTERN_INSIDE_ROUTE: 'smtp://127.0.0.1:2',
-    POSTERN_HOSTNAME: 'mx.here.example',
-    POSTERN_WORKERS: '1',
-    ...environment,
-  });
-  assert.ok('config' in loaded);
-  const spool = new MemorySpool();
-  const queued: Stored[] = [];
-  const broken: string[] = [];
-  const deadlines = new Deadlines();
+  const { config, relay, spool, broken, deadlines } = testRelay(environment);
   deadlines.stop();
-  const relay = new Relay({
-    config: loaded.config,
-    spool,
-    scanner: twin,
-    deadlines,
-    policy: testPolicy(),
-    pressure: new PressureWord(pressureMemory()),
-    metrics: new Metrics(createMetricsMemory(1), 0),
-    logger: { log: () => {} },
-    nextId: idSource('node00', 0),
-    onSessionClosed: () => {},
-    onBroken: (detail) => broken.push(detail),
-  });
+  const queued: Stored[] = [];
   const drained: string[] = [];
   const outbound = { enqueue: (message: Stored) => queued.push(message), drain: async () => drained.push('drained') };
   relay.outbound = outbound as unknown as Outbound;
   const accept = (wire: string, transaction = TRANSACTION) => {
-    const arrival = new Arrival(twin, spool.begin(), 'data', loaded.config.messageBytesMax);
+    const arrival = new Arrival(twin, spool.begin(), 'data', config.messageBytesMax);
     arrival.feed(Buffer.from(wire), 0, wire.length);
     assert.equal(arrival.ended, true);
     return acceptMessage(

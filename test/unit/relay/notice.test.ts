@@ -1,55 +1,21 @@
 /** The room that writes notices: what of the original comes back, who gets it, what is marked, and where it ends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { idSource } from '../../../src/base/ids.ts';
 import { LIMITS } from '../../../src/config/limits.ts';
-import { loadConfig } from '../../../src/config/load.ts';
 import type { Envelope } from '../../../src/message/envelope.ts';
-import { Deadlines } from '../../../src/net/connection.ts';
 import { logUnreported, NoticeDesk } from '../../../src/relay/notice.ts';
 import type { Outbound } from '../../../src/relay/outbound.ts';
-import { PressureWord, pressureMemory } from '../../../src/relay/pressure_word.ts';
-import { Relay } from '../../../src/relay/relay.ts';
 import type { Notice } from '../../../src/relay/settlement.ts';
-import { twin } from '../../../src/scanner/twin.ts';
 import type { Stored } from '../../../src/spool/spool.ts';
-import type { CounterId } from '../../../src/telemetry/metrics.ts';
-import { createMetricsMemory, Metrics, totalOf } from '../../../src/telemetry/metrics.ts';
-import { MemorySpool } from '../../support/memory_spool.ts';
-import { testPolicy } from '../../support/policy.ts';
+import { testRelay } from '../../support/relay.ts';
 
 const HEADERS = 'Subject: x\r\nMessage-ID: <1@far.example>\r\n\r\n';
 const CONTENT = `${HEADERS}.dotted\r\ncaf\xe9\r\n`;
 
 function setUp(environment: Readonly<Record<string, string>> = {}) {
-  const loaded = loadConfig({
-    POSTERN_DOMAINS: 'here.example',
-    POSTERN_INSIDE_ROUTE: 'smtp://127.0.0.1:2',
-    POSTERN_HOSTNAME: 'mx.here.example',
-    POSTERN_WORKERS: '1',
-    ...environment,
-  });
-  assert.ok('config' in loaded);
-  const spool = new MemorySpool();
-  const queued: Stored[] = [];
-  const lines: Record<string, unknown>[] = [];
-  const broken: string[] = [];
-  const deadlines = new Deadlines();
+  const { relay, spool, lines, broken, deadlines, counted } = testRelay(environment);
   deadlines.stop();
-  const memory = createMetricsMemory(1);
-  const relay = new Relay({
-    config: loaded.config,
-    spool,
-    scanner: twin,
-    deadlines,
-    metrics: new Metrics(memory, 0),
-    logger: { log: (event, fields) => lines.push({ event, ...fields }) },
-    policy: testPolicy(),
-    pressure: new PressureWord(pressureMemory()),
-    nextId: idSource('node00', 0),
-    onSessionClosed: () => {},
-    onBroken: (detail) => broken.push(detail),
-  });
+  const queued: Stored[] = [];
   const outbound = { enqueue: (message: Stored) => queued.push(message), drain: async () => {} };
   relay.outbound = outbound as unknown as Outbound;
   const desk = new NoticeDesk(relay);
@@ -75,7 +41,7 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
     spool.rest(message);
     return told;
   };
-  return { relay, desk, tell, spool, queued, lines, broken, store, counted: (id: CounterId) => totalOf(memory, id) };
+  return { relay, desk, tell, spool, queued, lines, broken, store, counted };
 }
 
 const notice = (more: Partial<Notice> = {}): Notice => ({

@@ -7,6 +7,8 @@ import type { Attempt, Settlement } from '../../../src/relay/settlement.ts';
 import { settle } from '../../../src/relay/settlement.ts';
 import type { Outcome } from '../../../src/smtp/client.ts';
 import type { RecipientState } from '../../../src/spool/spool.ts';
+import type { Waiting } from '../../support/waiting.ts';
+import { waiting } from '../../support/waiting.ts';
 
 const ACCEPTED_MS = 1_000_000;
 const HOUR_MS = 3_600_000;
@@ -29,17 +31,6 @@ const OK = outcome('delivered', 250, '2.0.0', 'taken');
 const GONE = outcome('failed', 550, '5.1.1', 'gone');
 const LATER = outcome('deferred', 451, '4.7.1', 'later');
 const AGAIN = outcome('again', 421, '4.3.2', 'bye');
-
-type Waiting = Extract<RecipientState, { tag: 'waiting' }>;
-const waiting = (more: Partial<Waiting> = {}): Waiting => ({
-  tag: 'waiting',
-  attempts: 0,
-  nextMs: 0,
-  site: '',
-  detail: '',
-  warned: false,
-  ...more,
-});
 
 type Case = {
   readonly sender?: string;

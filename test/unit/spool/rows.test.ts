@@ -5,17 +5,8 @@ import { hashOf } from '../../../src/base/hash.ts';
 import { SPOOL_LIMITS } from '../../../src/spool/limits.ts';
 import { Rows } from '../../../src/spool/rows.ts';
 import type { RecipientState, Row } from '../../../src/spool/spool.ts';
+import { waiting } from '../../support/waiting.ts';
 import { envelopeOf } from './ledger.ts';
-
-const waiting = (more: Partial<Extract<RecipientState, { tag: 'waiting' }>> = {}): RecipientState => ({
-  tag: 'waiting',
-  attempts: 0,
-  nextMs: 0,
-  site: '',
-  detail: '',
-  warned: false,
-  ...more,
-});
 
 test('what is known of a message at rest is what its envelope said', () => {
   const rows = new Rows();
