@@ -37,10 +37,12 @@ export async function claim(disk: Disk, options: SpoolOptions, folder: string): 
   for (const { path } of orphans) await closeSurvey(await survey(disk, path));
   try {
     for (const { path, number } of orphans) {
-      const taken = new Set(await disk.list(folder));
-      let name = ADOPTING + number;
-      for (let again = 2; taken.has(name); again++) name = `${ADOPTING}${number}-${again}`;
-      await disk.rename(path, `${folder}/${name}`);
+      const names = await disk.list(folder);
+      // Free under every name that it will have: one that was kept is never in the way of the next.
+      const taken = new Set(names.map((name) => name.replace(/^[a-z]+-/, '')));
+      let free = number;
+      for (let again = 2; taken.has(free); again++) free = `${number}-${again}`;
+      await disk.rename(path, `${folder}/${ADOPTING}${free}`);
       await disk.syncFolder(folder);
       await disk.syncFolder(directory);
     }
@@ -49,16 +51,24 @@ export async function claim(disk: Disk, options: SpoolOptions, folder: string): 
   }
 }
 
+/** `kept`: what it had beside its mail is not ours to remove. `waits`: there is no space for all of its mail. */
+type Outcome = 'removed' | 'kept' | 'waits';
+
 /** Copies the live messages of a claimed folder, and of those that it had claimed itself, then removes it. */
-export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, options: SpoolOptions): Promise<void> {
+export async function adopt(
+  spool: JournalSpool,
+  disk: Disk,
+  surveyed: Survey,
+  options: SpoolOptions,
+): Promise<Outcome> {
   const { folder } = surveyed;
   const nested = [...surveyed.adopting];
   let copied = 0;
-  let whole = true;
+  let whole = surveyed.strays.length === 0 && surveyed.damaged.length === 0;
   try {
     const { index, chain, unused } = await recover(disk, surveyed, options.report);
-    await checkContent(disk, folder, index, options.report);
-    whole = [...chain, ...unused].every(({ damaged }) => !damaged);
+    if (!(await checkContent(disk, folder, index, options.report))) whole = false;
+    if ([...chain, ...unused].some(({ damaged }) => damaged)) whole = false;
     const known = new KnownIds(spool);
     for (const row of index.rows()) {
       const copy = await copyOf(chain, index, row, options);
@@ -68,18 +78,24 @@ export async function adopt(spool: JournalSpool, disk: Disk, surveyed: Survey, o
       await spool.adopt({ ...copy, file: await linked(spool, disk, folder, copy.file) }, states);
       copied++;
     }
-    for (let next = nested.shift(); next !== undefined; next = nested.shift()) await adopt(spool, disk, next, options);
+    for (let next = nested.shift(); next !== undefined; next = nested.shift()) {
+      const outcome = await adopt(spool, disk, next, options);
+      if (outcome === 'waits') return outcome;
+      if (outcome === 'kept') whole = false;
+    }
   } catch (error) {
     if (error instanceof SpoolFailure ? error.reason !== 'full' : !isShortage(error)) throw error;
     // The folder stays as it is: the next start finds it, and knows by their ids the messages that are copied.
     options.report('spool-full', { folder, detail: `its mail waits for the next start: ${(error as Error).message}` });
-    return;
+    return 'waits';
   } finally {
     // Each file once: segments are views of these.
     await closeSurvey({ ...surveyed, adopting: nested });
   }
-  await leave(disk, folder, whole);
+  const left = await leave(disk, folder, whole);
   options.report('spool-adopted', { folder, messages: copied });
+  if (!whole) options.report('spool-stray', { path: left });
+  return whole ? 'removed' : 'kept';
 }
 
 /** Null for a message that cannot be read: reported, and its folder is kept. */
@@ -147,13 +163,14 @@ class KnownIds {
   }
 }
 
-/** A folder with damage in it is kept under another name, for whoever can read more of it. */
-async function leave(disk: Disk, folder: string, whole: boolean): Promise<void> {
+/** A folder with damage in it, or with what nobody knows, is kept under another name, for whoever can tell more. */
+async function leave(disk: Disk, folder: string, whole: boolean): Promise<string> {
   const parent = folder.slice(0, folder.lastIndexOf('/'));
   const left = folder.replace(/adopting-([^/]*)$/, `${whole ? REMOVED : DAMAGED}$1`);
   await disk.rename(folder, left);
   await disk.syncFolder(parent);
   if (whole) await removeAdopted(disk, left);
+  return left;
 }
 
 /** Everything in it has been copied, or was not wanted. */

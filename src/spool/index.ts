@@ -19,7 +19,7 @@ import type { Spool, SpoolOptions } from './spool.ts';
 import { SpoolFailure } from './spool.ts';
 import { JournalSpool } from './store.ts';
 import type { Survey } from './survey.ts';
-import { CONTENT, closeSurvey, survey, unusable } from './survey.ts';
+import { CONTENT, CONTENT_PATTERN, closeSurvey, survey, unusable } from './survey.ts';
 
 export type { Disk } from './disk.ts';
 export { SpoolFolderError } from './survey.ts';
@@ -127,9 +127,7 @@ async function tidy(spool: JournalSpool, disk: Disk, surveyed: Survey, options: 
   const wanted = new Set<string>();
   for (const [, file] of spool.index.files()) wanted.add(file.name);
   for (const name of await disk.list(spool.contentFolder)) {
-    if (wanted.has(name)) continue;
-    if (/^\d{8,10}-[0-9a-z]+$/.test(name)) await disk.unlink(`${spool.contentFolder}/${name}`);
-    else options.report('spool-stray', { path: `${spool.contentFolder}/${name}` });
+    if (CONTENT_PATTERN.test(name) && !wanted.has(name)) await disk.unlink(`${spool.contentFolder}/${name}`);
   }
   for (const name of surveyed.removed) await removeAdopted(disk, `${folder}/${name}`);
   for (const name of surveyed.strays) options.report('spool-stray', { path: `${folder}/${name}` });

@@ -286,9 +286,10 @@ class Recovery {
 
 /**
  * Looks for the large contents of messages. One without it is lost, and cannot be delivered or bounced: an error to
- * report.
+ * report. Resolves to whether all are there.
  */
-export async function checkContent(disk: Disk, folder: string, index: Rows, report: Report): Promise<void> {
+export async function checkContent(disk: Disk, folder: string, index: Rows, report: Report): Promise<boolean> {
+  let whole = true;
   for (const [row, file] of [...index.files()]) {
     const entry = await disk.stat(`${folder}/${CONTENT}/${file.name}`);
     if (index.final(row) || (entry !== null && entry.bytes >= file.bytes)) continue;
@@ -300,5 +301,7 @@ export async function checkContent(disk: Disk, folder: string, index: Rows, repo
       detail: `content file ${file.name} is missing or short`,
     });
     index.end(row);
+    whole = false;
   }
+  return whole;
 }

@@ -40,6 +40,7 @@ export type Survey = {
   readonly unfinished: readonly string[];
   readonly adopting: readonly Survey[];
   readonly removed: readonly string[];
+  /** Whatever nobody here has made, in the folder and in that of content; and what was kept of adopted ones. */
   readonly strays: readonly string[];
   readonly damaged: readonly string[];
 };
@@ -52,6 +53,7 @@ export const REMOVED = 'removed-';
 /** One that has been, but for what could not be read. */
 export const DAMAGED = 'damaged-';
 export const CONTENT = 'content';
+export const CONTENT_PATTERN = /^\d{8,10}-[0-9a-z]+$/;
 
 const UNFINISHED = /^(?:\d{8,10}|checkpoint)\.new$/;
 
@@ -79,6 +81,7 @@ export async function survey(disk: Disk, folder: string): Promise<Survey> {
       else if (entry?.tag === 'folder' && name.startsWith(ADOPTING)) adopting.push(await survey(disk, path));
       else if (entry?.tag === 'folder' && name.startsWith(REMOVED)) names.removed.push(name);
       else if (entry?.tag !== 'folder' || name !== CONTENT) names.strays.push(name);
+      else names.strays.push(...(await contentStrays(disk, path)));
     }
   } catch (error) {
     await closeSurvey({ folder, segments, adopting, checkpoint, ...names });
@@ -87,6 +90,11 @@ export async function survey(disk: Disk, folder: string): Promise<Survey> {
   }
   segments.sort((one, other) => one.generation - other.generation);
   return { folder, segments, adopting, checkpoint, ...names };
+}
+
+async function contentStrays(disk: Disk, path: string): Promise<string[]> {
+  const odd = (await disk.list(path)).filter((name) => !CONTENT_PATTERN.test(name));
+  return odd.map((name) => `${CONTENT}/${name}`);
 }
 
 export async function closeSurvey({ segments, adopting }: Survey): Promise<void> {

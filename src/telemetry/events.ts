@@ -69,7 +69,7 @@ export const EVENTS = {
   ],
   'spool-corrupt': ['fatal', 'a damaged record with good ones behind it'],
   'spool-adopted': ['info', 'the journal of a shard that is no more was taken over'],
-  'spool-stray': ['warn', 'a file that no record refers to was removed'],
+  'spool-stray': ['warn', "what lies in a shard's folder and is none of its journal; it is left alone"],
   'spool-lost': ['error', 'a message cannot be read from the disk any more, and is given up'],
   'spool-checkpoint': [
     'warn',

@@ -236,6 +236,7 @@ export class SimulatedDisk implements Disk {
   async rename(from: string, to: string): Promise<void> {
     const fault = await this.#begin('rename', from);
     this.#node(from);
+    if (this.#names.get(to) === 'folder' && (await this.#listing(to)).length > 0) throw systemError('ENOTEMPTY');
     this.#rename({ tag: 'rename', path: from, to });
     await this.#end(fault);
   }
