@@ -69,8 +69,8 @@ class GuardedExamination implements Examination, Subject {
     this.#filter = filter;
     this.envelope = envelope;
     this.#beganMs = filter.timers.nowMs();
-    this.patience = new Patience(filter.timers, filter.config, (which) =>
-      this.#fail(new FilterFailure('timeout', `${which}Ms (${filter.config[`${which}Ms`]}) are over`)),
+    this.patience = new Patience(filter.timers, filter.config, (detail) =>
+      this.#fail(new FilterFailure('timeout', detail)),
     );
     this.content = new Passage({
       onThirst: () => this.patience.rest(),

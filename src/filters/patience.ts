@@ -13,16 +13,18 @@ export type PatienceLimits = { readonly stepMs: number; readonly totalMs: number
 export class Patience {
   readonly #timers: Timers;
   readonly #limits: PatienceLimits;
-  readonly #onExpired: (which: 'step' | 'total') => void;
+  readonly #onExpired: (detail: string) => void;
   #spentMs = 0;
   /** When the filter's present stretch of owing began; null: it rests. */
   #sinceMs: number | null = null;
+  #stepMs = 0;
   #stepEndMs = 0;
   #stopTimer: (() => void) | null = null;
   #firesMs = 0;
   #over = false;
 
-  constructor(timers: Timers, limits: PatienceLimits, onExpired: (which: 'step' | 'total') => void) {
+  /** `onExpired` is told which wait was too long, in words. */
+  constructor(timers: Timers, limits: PatienceLimits, onExpired: (detail: string) => void) {
     this.#timers = timers;
     this.#limits = limits;
     this.#onExpired = onExpired;
@@ -33,6 +35,7 @@ export class Patience {
     if (this.#over) return;
     const nowMs = this.#timers.nowMs();
     this.#sinceMs ??= nowMs;
+    this.#stepMs = stepMs;
     this.#stepEndMs = nowMs + stepMs;
     if (this.#stopTimer === null || this.#dueMs() < this.#firesMs) this.#arm(nowMs);
   }
@@ -72,6 +75,7 @@ export class Patience {
     if (this.#over || this.#sinceMs === null) return; // `owe` arms it again
     const nowMs = this.#timers.nowMs();
     if (nowMs < this.#dueMs()) this.#arm(nowMs);
-    else this.#onExpired(nowMs >= this.#stepEndMs ? 'step' : 'total');
+    else if (nowMs >= this.#stepEndMs) this.#onExpired(`it was silent for ${this.#stepMs} ms`);
+    else this.#onExpired(`totalMs (${this.#limits.totalMs}) are over`);
   }
 }

@@ -73,6 +73,23 @@ describe('time', () => {
     assert.equal(ends.length, 1);
   });
 
+  test('which wait was too long is told: connectMs before the first sign of life, then stepMs', async () => {
+    for (const lives of [false, true]) {
+      const { filter, timers } = guard(
+        (subject) => {
+          if (lives) subject.patience.owe();
+          return hang();
+        },
+        { connectMs: 100, stepMs: 200 },
+      );
+      const examination = filter.begin(ENVELOPE);
+      await settle();
+      timers.advance(250);
+      const { failure } = await within('findings', examination.end());
+      assert.deepEqual(failure, { reason: 'timeout', detail: `it was silent for ${lives ? 200 : 100} ms` });
+    }
+  });
+
   test('signs of life renew the step, not the total', async () => {
     let patience!: Subject['patience'];
     const { filter, timers } = guard(
