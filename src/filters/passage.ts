@@ -6,7 +6,8 @@
  *             └──────────── a promise from `write` while there is more than a little ───┘
  *
  * A client chooses how its content falls into spans (a dot on each line makes each line one), so small ones are copied:
- * what a filter costs follows from bytes, not from spans.
+ * what a filter costs follows from bytes, not from spans. A piece of memory for copies is used until it is full, whatever
+ * large spans come between.
  */
 import { LIMITS } from '../config/limits.ts';
 
@@ -23,7 +24,9 @@ export class Passage {
   readonly #listener: PassageListener;
   readonly #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  /** In use up to `copied`; what lies from `unqueued` on is not in the queue yet. */
   #copies: Buffer | null = null;
+  #unqueued = 0;
   #copied = 0;
   #ended = false;
   #dropped = false;
@@ -57,17 +60,20 @@ export class Passage {
       this.#queue.push(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
       return;
     }
-    if (this.#copies !== null && this.#copied + length > this.#copies.length) this.#flush();
-    this.#copies ??= Buffer.allocUnsafe(LIMITS.filterBehindBytes);
+    if (this.#copies === null || this.#copied + length > this.#copies.length) {
+      this.#flush();
+      this.#copies = Buffer.allocUnsafeSlow(LIMITS.filterBehindBytes);
+      this.#unqueued = 0;
+      this.#copied = 0;
+    }
     this.#copies.set(chunk.subarray(from, to), this.#copied);
     this.#copied += length;
   }
 
   #flush(): void {
-    if (this.#copies === null) return;
-    this.#queue.push(this.#copies.subarray(0, this.#copied));
-    this.#copies = null;
-    this.#copied = 0;
+    if (this.#copies === null || this.#unqueued === this.#copied) return;
+    this.#queue.push(this.#copies.subarray(this.#unqueued, this.#copied));
+    this.#unqueued = this.#copied;
   }
 
   end(): void {

@@ -283,3 +283,19 @@ test('tiny spans cost no more than their bytes', async () => {
   assert.equal((await examination.end()).failure, undefined);
   assert.ok(chunks < 20, `${chunks} chunks for 32,000 spans`);
 });
+
+test('tiny spans between large ones keep no more memory than their bytes', async () => {
+  const memories = new Set<ArrayBufferLike>();
+  const { filter } = guard(async ({ content }) => {
+    for (let chunk = await content.read(); chunk !== null; chunk = await content.read()) memories.add(chunk.buffer);
+    return ACCEPTED;
+  });
+  const examination = filter.begin(ENVELOPE);
+  const bytes = Buffer.alloc(64_000, 'ab');
+  for (let at = 0; at + 1026 <= bytes.length; at += 1026) {
+    await examination.write(bytes, at, at + 1);
+    await examination.write(bytes, at + 1, at + 1026);
+  }
+  assert.equal((await examination.end()).failure, undefined);
+  assert.ok(memories.size <= 3, `${memories.size} pieces of memory for 62 bytes beside the content's own`);
+});
