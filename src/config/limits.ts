@@ -276,7 +276,7 @@ const TABLE = {
   // Content filters. Each number holds for one message at one filter unless it says otherwise.
   filterBehindBytes: [
     16_384,
-    'content that a filter has not taken, and as much for copies; with what its socket holds (64 KiB) all that it costs',
+    'content that a filter has not taken, and as much for copies; its socket holds 64 KiB (shared by all filters)',
     'the client is read no further until the filter has caught up',
   ],
   filterAnswerBytesMax: [

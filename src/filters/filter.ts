@@ -38,7 +38,7 @@ export interface Filter {
   /** Of the two sides, those whose messages it examines. */
   readonly side: Side | 'both';
   begin(envelope: FilteredEnvelope): Examination;
-  /** No new examination; idle connections end now. */
+  /** Idle connections end now, others as they become idle: a transaction keeps the policy that it began with. */
   close(): Promise<void>;
 }
 

@@ -27,18 +27,24 @@ export type Answer = { readonly status: number; readonly answer: string };
 type Found = (error: Error | null, addresses: { readonly address: string; readonly family: number }[]) => void;
 
 export class HttpClient {
-  readonly #pool: Undici.Pool;
-  readonly #path: string;
+  readonly #config: HttpConfig;
+  readonly #lookUp: FilterNet['lookUp'];
+  #pool: Undici.Pool | null = null;
 
-  constructor({ at, connectionsMax, connectMs }: HttpConfig, { lookUp }: FilterNet) {
-    this.#path = at.path;
+  constructor(config: HttpConfig, { lookUp }: FilterNet) {
+    this.#config = config;
+    this.#lookUp = lookUp;
+  }
+
+  #newPool(): Undici.Pool {
+    const { at, connectionsMax, connectMs } = this.#config;
     const lookup = (host: string, _options: unknown, done: Found): void => {
-      lookUp(host).then((found) => {
+      this.#lookUp(host).then((found) => {
         const addresses = found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
         done(addresses.length === 0 ? new Error(`${host} has no address`) : null, addresses);
       });
     };
-    this.#pool = new (UNDICI().Pool)(at.origin, {
+    return new (UNDICI().Pool)(at.origin, {
       connections: connectionsMax,
       connect: { timeout: connectMs, lookup: lookup as never, autoSelectFamily: true },
       ...(at.socketPath === undefined ? {} : { socketPath: at.socketPath }),
@@ -64,10 +70,11 @@ export class HttpClient {
     try {
       const options = {
         method: 'POST' as const,
-        path: this.#path,
+        path: this.#config.at.path,
         headers: headers.map(headerText),
         body: body as never,
       };
+      this.#pool ??= this.#newPool();
       this.#pool.dispatch(options, answer);
       return await answer.whole;
     } catch (error) {
@@ -77,8 +84,11 @@ export class HttpClient {
     }
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  /** Who comes later gets a new pool, whose connections end by themselves when they are idle. */
+  async close(): Promise<void> {
+    const pool = this.#pool;
+    this.#pool = null;
+    await pool?.close();
   }
 }
 

@@ -344,3 +344,16 @@ test('over HTTP, a server that is silent times out; one that is not there is unr
   assert.equal((await within('findings', examine(filter))).failure?.reason, 'unreachable');
   await filter.close();
 });
+
+test('over HTTP, who comes after the close is examined still: a transaction keeps the policy that it began with', async () => {
+  const peer = await startPeer((socket) => socket.on('data', () => socket.end('HTTP/1.1 204 No\r\n\r\n')));
+  const { filter } = startFilter({ type: 'http', at: peer.at.replace('tcp:', 'http:'), connectionsMax: 1 });
+  const under = [filter.begin(ENVELOPE), filter.begin(ENVELOPE)];
+  const closed = filter.close();
+  const late = filter.begin(ENVELOPE);
+  for (const examination of [...under, late]) {
+    assert.equal((await within('findings', examination.end())).failure, undefined);
+  }
+  await within('the close', closed);
+  await peer.close();
+});
