@@ -59,15 +59,16 @@ export class Milter implements Protocol {
       return await this.#talk(link, dialogue, subject);
     } catch (error) {
       if (dialogue.answered || !(error instanceof FilterFailure)) throw error;
-      if (dialogue.cut || error.reason !== 'died') this.#pool.neverAgain();
-      if (dialogue.cut || dialogue.contentBegun) throw error;
+      // A message that is not coming says nothing of the filter, answered or not.
+      if (dialogue.cut === 'failure' || (dialogue.cut === null && error.reason !== 'died')) this.#pool.neverAgain();
+      if (dialogue.cut !== null || dialogue.contentBegun) throw error;
       return null;
     }
   }
 
   async #talk(link: MilterLink, dialogue: Dialogue, { onCut }: Subject): Promise<Findings> {
     onCut((why) => {
-      dialogue.cut = true;
+      dialogue.cut = why;
       if (why === 'abort') this.#pool.abandon(link);
       else link.wire.cut();
     });
@@ -76,7 +77,7 @@ export class Milter implements Protocol {
       this.#pool.release(link, dialogue.inStep);
       return findings;
     } catch (error) {
-      if (!dialogue.cut) link.wire.cut();
+      if (dialogue.cut === null) link.wire.cut();
       throw error;
     } finally {
       dialogue.changes.release();
@@ -103,7 +104,7 @@ class Dialogue {
   #quarantine: string | null = null;
   answered = false;
   contentBegun = false;
-  cut = false;
+  cut: 'abort' | 'failure' | null = null;
   /** The end of the body was answered with `continue`. */
   inStep = false;
 

@@ -306,6 +306,23 @@ describe('a connection', () => {
     assert.equal(milter.connections, 3);
     await filter.close();
   });
+
+  test('goes on being used when a message that had not been answered yet is not coming', async () => {
+    milter = await FakeMilter.start({
+      answer: ({ letter, connection }) =>
+        letter === 'C' && connection === 1 && milter.told('C').length === 2 ? null : undefined,
+    });
+    const { filter } = startFilter({ type: 'milter', at: milter.at });
+    await examine(filter);
+    const given = filter.begin(ENVELOPE);
+    await milter.heard('C', 2);
+    given.abort();
+    assert.equal((await given.end()).failure?.reason, 'aborted');
+    await milter.heard('Q');
+    for (let message = 0; message < 2; message++) assert.equal((await examine(filter)).failure, undefined);
+    assert.equal(milter.connections, 2, 'the second of the two came on the connection of the first');
+    await filter.close();
+  });
 });
 
 describe('a filter that fails', () => {
