@@ -6,8 +6,14 @@ import { monotonicMs } from '../base/clock.ts';
 import type { FactId, Facts, Stage } from '../policy/facts.ts';
 import type { Answer, Source, Subject } from './source.ts';
 
-/** What asking cost, for `postern check` and the log. */
-export type Asked = { readonly source: string; readonly ms: number; readonly trouble: string };
+/** Who was asked, what that cost, and what it gave: for `postern check` and the log. */
+export type Asked = {
+  readonly source: string;
+  readonly stage: Stage;
+  readonly ms: number;
+  readonly trouble: string;
+  readonly facts: Facts;
+};
 
 export type Gathered = { readonly facts: Facts; readonly asked: readonly Asked[] };
 
@@ -61,23 +67,26 @@ export class Gatherer {
   }
 }
 
-type Each = { readonly facts: Facts; readonly asked: Asked };
-
-const asked = ({ name }: Source, { facts, trouble = '' }: Answer, startMs: number): Each => ({
+const asked = ({ name, stage }: Source, { facts, trouble = '' }: Answer, startMs: number): Asked => ({
+  source: name,
+  stage,
+  ms: monotonicMs() - startMs,
+  trouble,
   facts,
-  asked: { source: name, ms: monotonicMs() - startMs, trouble },
 });
 
 /** Lists of several sources are one list, and numbers add up: two block lists both have their say. */
-function together(all: readonly Each[]): Gathered {
-  const facts: Record<string, unknown> = {};
-  for (const each of all) {
-    for (const [id, value] of Object.entries(each.facts)) facts[id] = added(facts[id], value);
-  }
-  return { facts: facts as Facts, asked: all.map((each) => each.asked) };
+function together(all: readonly Asked[]): Gathered {
+  return { facts: merged(all.map(({ facts }) => facts)), asked: all };
 }
 
-export function added(one: unknown, other: unknown): unknown {
+export function merged(all: readonly Facts[]): Facts {
+  const facts: Record<string, unknown> = {};
+  for (const each of all) for (const [id, value] of Object.entries(each)) facts[id] = added(facts[id], value);
+  return facts as Facts;
+}
+
+function added(one: unknown, other: unknown): unknown {
   if (Array.isArray(one) && Array.isArray(other)) return [...one, ...other];
   if (typeof one === 'number' && typeof other === 'number') return one + other;
   return other ?? one;

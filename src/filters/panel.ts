@@ -2,10 +2,13 @@
  * All filters of one message as one: each piece of content goes to all of them at once, the slowest sets the pace, and
  * their findings become one.
  */
+import { monotonicMs } from '../base/clock.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
 import type { Examination, Filter, FilteredEnvelope, Findings, Verdict } from './filter.ts';
 
 export type Opinion = { readonly filter: string; readonly findings: Findings };
+/** `ms`: how long it was waited for, behind the last byte. */
+export type TimedOpinion = Opinion & { readonly ms: number };
 
 /** In the order of the file. */
 export class PanelExamination {
@@ -31,9 +34,13 @@ export class PanelExamination {
   }
 
   /** Resolves when the last has spoken; never rejects. */
-  end(): Promise<readonly Opinion[]> {
+  end(): Promise<readonly TimedOpinion[]> {
+    const startMs = monotonicMs();
     return Promise.all(
-      this.#seats.map(async ({ name, examination }) => ({ filter: name, findings: await examination.end() })),
+      this.#seats.map(async ({ name, examination }) => {
+        const findings = await examination.end();
+        return { filter: name, findings, ms: monotonicMs() - startMs };
+      }),
     );
   }
 

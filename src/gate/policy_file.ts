@@ -17,6 +17,7 @@ import type { PolicyDocument } from '../policy/document.ts';
 import { parsePolicy } from '../policy/document.ts';
 import type { PolicyInForce } from '../relay/policy.ts';
 import { systemDisk } from '../spool/disk.ts';
+import { RuleTally } from '../telemetry/rule_counts.ts';
 
 export type PolicyRead = { readonly policy: PolicyInForce } | { readonly faults: readonly string[] };
 
@@ -26,6 +27,8 @@ export class PolicyFile {
   readonly #file: string;
   readonly #spoolDir: string;
   readonly #trouble: Trouble;
+  /** How often each rule has held; for the metrics. */
+  readonly rules = new RuleTally();
   readonly #rates = ratesMemory();
   readonly #pushed: PushedHashes;
   #greylist: KeptGreylist | null = null;
@@ -112,6 +115,9 @@ export class PolicyFile {
       this.#greylist ??= await keepGreylist(systemDisk, path, greylist.entriesMax, this.#trouble);
     }
     const memories = { lists, recipients, geoip: places, rates: this.#rates, greylist: this.#greylist?.memory ?? null };
-    return { policy: { document, ...memories, hashes: this.#pushed.inForce } };
+    const held = this.rules.begin(
+      document.rules.map(({ id, action, dryRun }) => ({ rule: id, action: action.tag, dryRun })),
+    );
+    return { policy: { document, ...memories, hashes: this.#pushed.inForce, held } };
   }
 }

@@ -179,7 +179,8 @@ export class Postern {
     const { slots } = this.#supervisor;
     const clients = () => this.#gate.clients;
     const pressure = () => this.#watch.report();
-    this.#status = new Status({ hostname, slots, memory, metrics, clients, pressure });
+    const rules = () => this.#policy.rules.totals();
+    this.#status = new Status({ hostname, slots, memory, metrics, clients, pressure, rules });
   }
 
   /** For `startPostern` only. */

@@ -3,6 +3,7 @@ import { monotonicMs, wallMs } from '../base/clock.ts';
 import { renderMetrics } from '../telemetry/exposition.ts';
 import type { CounterId, GaugeId, Metrics, MetricsMemory } from '../telemetry/metrics.ts';
 import { readMetric, refusalTotals, totalOf } from '../telemetry/metrics.ts';
+import type { RuleTotal } from '../telemetry/rule_counts.ts';
 import type { Health, PressureReport, ShardReport, StatusReport, StatusSource } from '../telemetry/status.ts';
 import type { ShardSlot } from './shard_slot.ts';
 
@@ -14,6 +15,7 @@ export type StatusParts = {
   readonly metrics: Metrics;
   readonly clients: () => number;
   readonly pressure: () => PressureReport;
+  readonly rules: () => readonly RuleTotal[];
 };
 
 export class Status implements StatusSource {
@@ -66,12 +68,12 @@ export class Status implements StatusSource {
   }
 
   async metricsPage(): Promise<string> {
-    const { clients, memory, metrics } = this.#parts;
+    const { clients, memory, metrics, rules } = this.#parts;
     metrics.set('clients_tracked', clients());
     metrics.set('shards_ready', this.health().shardsReady);
     metrics.set('process_resident_bytes', process.memoryUsage.rss());
     metrics.setTotal('process_cpu_seconds', cpuSeconds());
-    return await renderMetrics(memory);
+    return await renderMetrics(memory, rules());
   }
 }
 

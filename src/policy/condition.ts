@@ -16,7 +16,7 @@ import { FACTS, isFactId } from './facts.ts';
 /** Asks whether a text is on a list of the policy file, by the list's name. */
 export type Lists = { has(list: string, value: string): boolean };
 
-type Test =
+export type Test =
   | { readonly tag: 'is'; readonly values: readonly (string | number | boolean)[] }
   | { readonly tag: 'like'; readonly patterns: readonly string[] }
   | { readonly tag: 'in'; readonly lists: readonly string[] }
@@ -55,7 +55,7 @@ export function holds(condition: Condition, facts: Facts, lists: Lists): boolean
 
 type Value = Facts[FactId];
 
-function passes(test: Test, value: Value, lists: Lists): boolean {
+export function passes(test: Test, value: Value, lists: Lists): boolean {
   if (test.tag === 'known') return (value !== undefined) === test.known;
   if (value === undefined) return false;
   if (test.tag === 'not') return !test.tests.every((each) => passes(each, value, lists));

@@ -32,7 +32,7 @@ export type Rule = {
   readonly dryRun: boolean;
 };
 
-export type Trial = { readonly rule: string; readonly matched: boolean; readonly dryRun: boolean };
+export type Trial = { readonly rule: Rule; readonly matched: boolean };
 
 export type Final = {
   readonly tag: 'accept' | 'reject' | 'defer' | 'discard' | 'hold';
@@ -81,10 +81,10 @@ export class Rules {
     if (rules === undefined) return NOTHING;
     let verdict: Verdict = NOTHING;
     const trials: Trial[] = [];
-    for (const { id, when, action, dryRun } of rules) {
-      const matched = holds(when, facts, lists);
-      trials.push({ rule: id, matched, dryRun });
-      if (matched && !dryRun) verdict = applied(verdict, id, action);
+    for (const rule of rules) {
+      const matched = holds(rule.when, facts, lists);
+      trials.push({ rule, matched });
+      if (matched && !rule.dryRun) verdict = applied(verdict, rule.id, rule.action);
       if (verdict.final !== null) break;
     }
     return { ...verdict, trials };

@@ -9,6 +9,7 @@
  */
 
 import type Libmime from 'libmime';
+import { monotonicMs } from '../base/clock.ts';
 import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { AuthenticationResult } from '../facts/authentication.ts';
@@ -16,6 +17,8 @@ import { methodResults } from '../facts/authentication_report.ts';
 import { addressesIn, authorOf } from '../facts/author.ts';
 import type { DmarcRecord } from '../facts/dmarc_record.ts';
 import { dmarcRecord } from '../facts/dmarc_record.ts';
+import type { Asked } from '../facts/gather.ts';
+import { merged } from '../facts/gather.ts';
 import { type Leaf, MimeExamination } from '../facts/mime.ts';
 import type { SpfResult } from '../facts/spf.ts';
 import type { FilteredEnvelope } from '../filters/filter.ts';
@@ -28,7 +31,7 @@ import type { HeaderSection } from '../message/headers.ts';
 import { splitHeaders } from '../message/headers.ts';
 import type { Disposed } from '../policy/dmarc.ts';
 import { disposeOf } from '../policy/dmarc.ts';
-import type { Facts } from '../policy/facts.ts';
+import type { Facts, Stage } from '../policy/facts.ts';
 import type { Policy } from './policy.ts';
 import type { ContentTap } from './tee.ts';
 
@@ -37,6 +40,8 @@ const LIBMIME = lazily<typeof Libmime>('libmime');
 /** What was found in a message. */
 export type ContentFindings = {
   readonly facts: Facts;
+  /** The same by who gave them. */
+  readonly asked: readonly Asked[];
   /** The header section as it came, one char per byte; '' where nobody asked for it. */
   readonly header: string;
   readonly section: HeaderSection;
@@ -78,6 +83,8 @@ export class ContentInspection implements ContentTap {
   #header: Buffer = Buffer.alloc(0);
   #whole = true;
   #timer: NodeJS.Timeout | null = null;
+  /** Spent on looking for parts. */
+  #mimeMs = 0;
 
   constructor(policy: Policy, wants: Wants) {
     const { filters, authenticator } = policy;
@@ -91,7 +98,11 @@ export class ContentInspection implements ContentTap {
   }
 
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
-    this.#mime?.write(chunk, from, to);
+    if (this.#mime !== null) {
+      const startMs = monotonicMs();
+      this.#mime.write(chunk, from, to);
+      this.#mimeMs += monotonicMs() - startMs;
+    }
     if (!this.#gathering) this.#authentication?.write(chunk, from, to);
     else this.#gather(chunk, from, to);
     return this.#panel?.write(chunk, from, to);
@@ -137,9 +148,14 @@ export class ContentInspection implements ContentTap {
   async end(): Promise<ContentFindings> {
     if (this.#gathering) this.#headerRead(true);
     this.#timer = setTimeout(() => this.#abort.abort(), LIMITS.sourceMsMax).unref();
+    const startMs = monotonicMs();
+    let authenticationMs = 0;
     const [opinions, authentication] = await Promise.all([
       this.#panel?.end() ?? null,
-      this.#authentication?.end() ?? null,
+      this.#authentication?.end().then((result) => {
+        authenticationMs = monotonicMs() - startMs;
+        return result;
+      }) ?? null,
     ]);
     clearTimeout(this.#timer);
     const header = this.#header.toString('latin1', 0, this.#gathered);
@@ -147,14 +163,19 @@ export class ContentInspection implements ContentTap {
     const mime = this.#mime?.end() ?? null;
     const disposed =
       authentication && disposeOf(authentication.dmarc, authentication.arc, this.#policy.document.authentication);
-    const facts: Facts = {
-      ...(this.#whole && this.#policy.wants.headers ? headerFacts(header) : {}),
-      ...(mime?.facts ?? {}),
-      ...(opinions === null ? {} : filterFacts(opinions)),
-      ...(authentication && disposed ? authenticationFacts(authentication, disposed) : {}),
+    const asked: Asked[] = [];
+    const add = (source: string, stage: Stage, ms: number, facts: Facts): void => {
+      asked.push({ source, stage, ms, trouble: '', facts });
     };
+    if (this.#whole && this.#policy.wants.headers) add('header', 'headers', 0, headerFacts(header));
+    if (mime !== null) add('mime', 'data', this.#mimeMs, mime.facts);
+    for (const each of opinions ?? []) add(each.filter, 'data', each.ms, filterFacts([each]));
+    if (authentication && disposed)
+      add('authentication', 'data', authenticationMs, authenticationFacts(authentication, disposed));
+    const facts = { ...merged(asked.map((each) => each.facts)), ...(opinions === null ? {} : filterFacts(opinions)) };
     return {
       facts,
+      asked,
       header,
       section: { ...section, complete: section.complete && this.#whole },
       leaves: mime?.leaves ?? [],

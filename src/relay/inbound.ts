@@ -9,11 +9,12 @@ import type { ContentFacts, Edit, Envelope, Side } from '../message/envelope.ts'
 import type { Via } from '../message/received.ts';
 import { receivedField } from '../message/received.ts';
 import { judgeContent } from '../policy/content.ts';
-import type { Refusal } from '../smtp/replies.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
 import type { Arrival } from './arrival.ts';
+import type { Refused } from './because.ts';
 import type { Caller } from './front_door.ts';
-import type { Inspection, Passage } from './inspection.ts';
+import type { Inspection } from './inspection.ts';
+import type { Passage } from './passage.ts';
 import type { Relay } from './relay.ts';
 
 /** How the message came, for its Received field and its log line. */
@@ -34,7 +35,7 @@ export function viaOf({ address, name }: Caller, hello: Hello | null, secure: TL
   };
 }
 
-export type Acceptance = { readonly id: string } | Refusal;
+export type Acceptance = { readonly id: string } | Refused;
 
 /** Resolves when the message is on disk, or refused and gone. Never rejects for what the client or the disk did. */
 export async function acceptMessage(

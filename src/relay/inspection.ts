@@ -9,63 +9,71 @@
  * A stage without rules costs nothing: its sources are asked, and nobody waits for them before a rule does.
  */
 import type { TLSSocket } from 'node:tls';
+import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Asked, Gathered } from '../facts/gather.ts';
-import { added } from '../facts/gather.ts';
+import { merged } from '../facts/gather.ts';
 import type { Subject } from '../facts/source.ts';
 import type { SpfResult } from '../facts/spf.ts';
 import { stripParts } from '../facts/strip.ts';
 import type { FilteredEnvelope } from '../filters/filter.ts';
-import type { Consensus } from '../filters/panel.ts';
-import type { EditorName } from '../message/edits.ts';
-import type { Edit, Recipient, Side } from '../message/envelope.ts';
+import type { Side } from '../message/envelope.ts';
 import { headerEdits } from '../message/header_changes.ts';
-import type { Direction, Rewriting } from '../message/rewriting.ts';
 import { isPrivate } from '../net/addresses.ts';
 import type { Facts, Stage } from '../policy/facts.ts';
 import { unknownRecipientWaitMs } from '../policy/harvest.ts';
 import { judgeRecipient } from '../policy/recipient.ts';
-import type { Final, Trial, Verdict } from '../policy/rules.ts';
+import type { Rule, Verdict } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
 import type { Command } from '../smtp/command.ts';
-import type { Refusal } from '../smtp/replies.ts';
-import { REPLIES } from '../smtp/replies.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
+import * as smtp from '../smtp/session.ts';
+import type { Because, Refused } from './because.ts';
+import { briefCosts, briefFacts, refusalOf, who } from './because.ts';
 import type { ContentFindings } from './content_inspection.ts';
 import { ContentInspection } from './content_inspection.ts';
+import type { Caller } from './front_door.ts';
+import type { Passage } from './passage.ts';
+import { envelopeOf, filterRefusal } from './passage.ts';
 import type { Policy } from './policy.ts';
 import type { Relay } from './relay.ts';
 import type { ContentTap } from './tee.ts';
+import type { Witness } from './witness.ts';
 
-export type Decision = Refusal | null;
+export type Decision = Refused | null;
 
 type Tag = Verdict['tags'][number];
 
-/** What the rules, and who looked at its content, want of a message that may pass. */
-export type Passage = {
-  readonly discard: boolean;
-  readonly hold: boolean;
-  /** Of the content as it came, but for our trace fields. */
-  readonly edits: Readonly<Partial<Record<EditorName, readonly Edit[]>>>;
-  /** For the top: our Authentication-Results, and tags. */
-  readonly fields: string;
-  readonly sender: string;
-  readonly recipients: readonly Recipient[];
-  /** Takes the place of all behind the header section, which is here, one char per byte. */
-  readonly body: Buffer | null;
-  readonly header: string;
-};
+type Known = { facts: Facts; asked: readonly Asked[]; pending: Promise<Gathered>[] };
 
-type Known = { facts: Facts; pending: Promise<Gathered>[] };
+const nothingKnown = (): Known => ({ facts: {}, asked: [], pending: [] });
+
+type Judged = { readonly verdict: Verdict; readonly refused: Decision };
+
+/** What a command may do: by order and limits, then by the policy. */
+export function decide(
+  session: smtp.Session,
+  command: Command,
+  settings: smtp.Settings,
+  inspection: Inspection,
+  tls: boolean,
+): Decision | Promise<Decision> {
+  const refusal = smtp.refusal(session, command, settings);
+  return refusal === null ? inspection.command(command, tls) : { key: refusal };
+}
+
+/** What of the relay an inspection needs. */
+export type InspectionHost = Pick<Relay, 'policy' | 'config' | 'local' | 'unavailable' | 'logger'>;
 
 export class Inspection {
-  readonly #relay: Relay;
+  readonly #relay: InspectionHost;
   readonly #session: string;
+  readonly #witness: Witness | null;
   #policy: Policy;
   #subject: Subject;
   readonly #known: Known;
-  #helo: Known = { facts: {}, pending: [] };
-  #transaction: Known = { facts: {}, pending: [] };
+  #helo = nothingKnown();
+  #transaction = nothingKnown();
   /** A rule has let the transaction, or the session, pass. */
   #accepted: 'no' | 'transaction' | 'session' = 'no';
   #tags: Tag[] = [];
@@ -74,13 +82,19 @@ export class Inspection {
   #spf: SpfResult | Promise<SpfResult> | null = null;
   #content: ContentInspection | null = null;
 
-  constructor(relay: Relay, session: string, caller: { readonly side: Side; readonly address: string }) {
+  constructor(
+    relay: InspectionHost,
+    session: string,
+    { side, address, login }: Pick<Caller, 'side' | 'address' | 'login'>,
+    witness: Witness | null = null,
+  ) {
     this.#relay = relay;
     this.#session = session;
     this.#policy = relay.policy;
-    const { side, address } = caller;
-    this.#subject = { side, address, helo: '', tls: false, sender: null, recipient: null };
-    this.#known = { facts: { side, 'client.address': address }, pending: [] };
+    this.#witness = witness;
+    const identity = login === null ? {} : { identity: login };
+    this.#subject = { side, address, helo: '', tls: false, sender: null, recipient: null, ...identity };
+    this.#known = this.#said('connect', { side, 'client.address': address });
   }
 
   connect(): Decision | Promise<Decision> {
@@ -93,20 +107,21 @@ export class Inspection {
       case 'EHLO':
       case 'HELO':
         this.#subject = { ...this.#subject, helo: command.client, tls };
-        this.#helo = { facts: { helo: command.client.toLowerCase(), tls }, pending: [] };
-        this.#transaction = { facts: {}, pending: [] }; // RFC 5321 §4.1.4
+        this.#helo = this.#said('helo', { helo: command.client.toLowerCase(), tls });
+        this.#transaction = nothingKnown(); // RFC 5321 §4.1.4
         return this.#enter('helo', this.#helo);
       case 'MAIL': {
         const unavailable = this.#relay.unavailable(this.#subject.side);
         return unavailable === null ? this.#mail(command.sender) : { key: unavailable };
       }
       case 'RCPT': {
-        const { side } = this.#subject;
-        const denied = judgeRecipient({ side, mailbox: command.mailbox }, this.#relay.local);
-        if (denied !== null) return { key: denied };
-        this.#subject = { ...this.#subject, recipient: command.mailbox };
-        const facts: Facts = { rcpt: printMailbox(command.mailbox), 'rcpt.domain': command.mailbox.domain };
-        return this.#slowed(this.#enter('rcpt', { facts, pending: [] })); // its facts are this recipient's alone
+        const { mailbox } = command;
+        this.#subject = { ...this.#subject, recipient: mailbox };
+        // Its facts are this recipient's alone.
+        const known = this.#said('rcpt', { rcpt: printMailbox(mailbox), 'rcpt.domain': mailbox.domain });
+        const denied = judgeRecipient({ side: this.#subject.side, mailbox }, this.#relay.local);
+        if (denied !== null) return { key: denied, because: who('rcpt', this.#subject) };
+        return this.#slowed(this.#enter('rcpt', known));
       }
       default:
         return null;
@@ -120,7 +135,7 @@ export class Inspection {
     this.#unknown++;
     const { unknownFree: free, unknownStepMs: stepMs, unknownWaitMsMax: waitMsMax } = LIMITS;
     const waitMs = unknownRecipientWaitMs(this.#unknown, { free, stepMs, waitMsMax });
-    return waitMs === 0 ? decision : this.#delayed(decision, waitMs / 1000);
+    return waitMs === 0 ? decision : this.#delayed(decision, waitMs);
   }
 
   #mail(sender: string): Decision | Promise<Decision> {
@@ -128,7 +143,7 @@ export class Inspection {
     const at = sender.lastIndexOf('@');
     const mailbox = sender === '' ? null : { local: sender.slice(0, at), domain: sender.slice(at + 1) };
     this.#subject = { ...this.#subject, sender: mailbox, recipient: null };
-    this.#transaction = { facts: { from: sender, 'from.domain': mailbox?.domain ?? '' }, pending: [] };
+    this.#transaction = this.#said('mail', { from: sender, 'from.domain': mailbox?.domain ?? '' });
     if (this.#accepted === 'transaction') this.#accepted = 'no';
     this.#tags = [];
     this.#content = null;
@@ -147,7 +162,11 @@ export class Inspection {
     const { address, helo } = this.#subject;
     const abort = AbortSignal.timeout(LIMITS.sourceMsMax);
     const spf = this.#policy.authenticator.spf({ address, helo, sender }, abort);
-    const gathered = (result: SpfResult): Gathered => ({ facts: { spf: result.result }, asked: [] });
+    const startMs = monotonicMs();
+    const gathered = (result: SpfResult): Gathered => {
+      const facts: Facts = { spf: result.result };
+      return { facts, asked: [{ source: 'spf', stage: 'mail', ms: monotonicMs() - startMs, trouble: '', facts }] };
+    };
     if (spf instanceof Promise) this.#transaction.pending.push(spf.then(gathered));
     else this.#learn(this.#transaction, gathered(spf));
     return spf;
@@ -190,7 +209,7 @@ export class Inspection {
   }
 
   /** The whole message is here: `facts` are what the scanner found in it. */
-  async content(facts: Facts, transaction: Transaction): Promise<Refusal | Passage> {
+  async content(found: Facts, transaction: Transaction): Promise<Refused | Passage> {
     const content = this.#content;
     this.#content = null;
     const findings = content === null ? null : await content.end();
@@ -198,14 +217,18 @@ export class Inspection {
     if (dmarc !== null) {
       this.#relay.logger.log('dmarc', { session: this.#session, client: this.#subject.address, ...dmarc });
     }
-    this.#transaction.facts = { ...this.#transaction.facts, ...facts, ...(findings?.facts ?? {}) };
-    this.#subject = { ...this.#subject, recipient: null, bytes: facts.bytes ?? 0 };
+    this.#found({ ...found, ...(findings?.facts ?? {}) }, [
+      { source: 'content', stage: 'data', ms: 0, trouble: '', facts: found },
+      ...(findings?.asked ?? []),
+    ]);
+    this.#subject = { ...this.#subject, recipient: null, bytes: found.bytes ?? 0 };
     let kept: 'discard' | 'hold' | null = null;
     for (const stage of ['headers', 'data'] as const) {
-      const final = (await this.#verdict(stage, this.#transaction))?.final ?? null;
-      if (final?.tag === 'reject' || final?.tag === 'defer') return this.#refusal(stage, final);
-      if (final?.tag === 'discard' || final?.tag === 'hold') kept = final.tag;
-      if (final?.tag === 'accept') this.#accepted = 'transaction';
+      const judged = await this.#judgement(stage, this.#transaction);
+      const refused = judged === null ? null : await this.#decision(stage, judged);
+      if (refused !== null) return refused;
+      const final = judged?.verdict.final?.tag ?? null;
+      if (final === 'discard' || final === 'hold') kept = final;
       if (final !== null) break;
     }
     return this.#passage(findings, transaction, kept);
@@ -215,7 +238,7 @@ export class Inspection {
     findings: ContentFindings | null,
     transaction: Transaction,
     kept: 'discard' | 'hold' | null,
-  ): Refusal | Passage {
+  ): Refused | Passage {
     const { side } = this.#subject;
     const { rewriting, document } = this.#policy;
     const tags = this.#tags.map(fieldOf).join('');
@@ -232,7 +255,8 @@ export class Inspection {
     const { consensus, section, results } = findings;
     const filtered = this.#accepted === 'no' ? consensus : null;
     const refusal = filtered === null ? null : filterRefusal(filtered);
-    if (refusal !== null) return refusal;
+    if (refusal !== null)
+      return { ...refusal, because: { ...who('data', this.#subject), filter: filtered?.decided ?? '' } };
     if (kept === null && filtered !== null) {
       discard = filtered.verdict === 'discard';
       hold = filtered.verdict === 'hold';
@@ -263,14 +287,13 @@ export class Inspection {
   }
 
   #enter(stage: Stage, into: Known): Decision | Promise<Decision> {
-    const verdict = this.#verdict(stage, into);
-    return verdict instanceof Promise
-      ? verdict.then((each) => this.#decision(stage, each))
-      : this.#decision(stage, verdict);
+    const judged = this.#judgement(stage, into);
+    if (judged instanceof Promise) return judged.then((each) => (each === null ? null : this.#decision(stage, each)));
+    return judged === null ? null : this.#decision(stage, judged);
   }
 
   /** Null: no rule has anything to say. */
-  #verdict(stage: Stage, into: Known): Verdict | null | Promise<Verdict | null> {
+  #judgement(stage: Stage, into: Known): Judged | null | Promise<Judged | null> {
     const gathered = this.#policy.gatherer.gather(stage, this.#subject);
     if (gathered instanceof Promise) into.pending.push(gathered);
     else this.#learn(into, gathered);
@@ -278,6 +301,18 @@ export class Inspection {
     const sets = new Set([this.#known, this.#helo, this.#transaction, into]);
     if ([...sets].every(({ pending }) => pending.length === 0)) return this.#judge(stage, sets);
     return Promise.all([...sets].map((set) => this.#settle(set))).then(() => this.#judge(stage, sets));
+  }
+
+  /** What the client itself says: it costs nothing. */
+  #said(stage: Stage, facts: Facts): Known {
+    this.#witness?.learned({ source: 'client', stage, ms: 0, trouble: '', facts });
+    return { facts, asked: [], pending: [] };
+  }
+
+  /** Of the whole content, in place of what was said of the transaction before. */
+  #found(facts: Facts, asked: readonly Asked[]): void {
+    this.#learn(this.#transaction, { facts: {}, asked });
+    this.#transaction.facts = { ...this.#transaction.facts, ...facts };
   }
 
   async #settle(set: Known): Promise<void> {
@@ -290,65 +325,63 @@ export class Inspection {
     const { 'rate.exceeded': exceeded } = facts;
     if (exceeded !== undefined && set !== this.#transaction)
       this.#transaction.facts = merged([this.#transaction.facts, { 'rate.exceeded': exceeded }]);
-    for (const each of asked) if (each.trouble !== '') this.#trouble(each);
+    set.asked = [...set.asked, ...asked];
+    for (const each of asked) {
+      this.#witness?.learned(each);
+      if (each.trouble !== '') this.#trouble(each);
+    }
   }
 
   #trouble({ source, trouble, ms }: Asked): void {
     this.#relay.logger.log('source-trouble', { session: this.#session, source, detail: trouble, ms: Math.round(ms) });
   }
 
-  #judge(stage: Stage, sets: Iterable<Known>): Verdict {
+  #judge(stage: Stage, sets: ReadonlySet<Known>): Judged {
     const facts = merged([...sets].map((set) => set.facts));
     const verdict = this.#policy.judge(stage, facts);
-    this.#tell(stage, verdict.trials, facts);
+    const { trials, final } = verdict;
+    this.#witness?.judged(stage, trials, facts);
+    for (const { rule, matched } of trials) if (matched) this.#tell(stage, rule, facts);
     this.#tags.push(...verdict.tags);
-    return verdict;
+    if (final?.tag !== 'reject' && final?.tag !== 'defer') return { verdict, refused: null };
+    const asked = [...sets].flatMap((set) => set.asked);
+    const clauses = this.#policy.decisive(trials.at(-1)!.rule, facts);
+    const because: Because = {
+      ...who(stage, this.#subject),
+      rule: final.rule,
+      facts: briefFacts(clauses),
+      costs: briefCosts(clauses, asked),
+      tried: trials.length,
+    };
+    return { verdict, refused: { ...refusalOf(stage, final), because } };
   }
 
-  /** One line for each rule that held. */
-  #tell(stage: Stage, trials: readonly Trial[], facts: Facts): void {
-    for (const { rule, matched, dryRun } of trials) {
-      if (!matched) continue;
-      const { side, address } = this.#subject;
-      this.#relay.logger.log('rule', {
-        session: this.#session,
-        rule,
-        stage,
-        dryRun,
-        side,
-        client: address,
-        facts: brief(facts),
-      });
-    }
+  /** One line for each rule that held, and it is counted. */
+  #tell(stage: Stage, rule: Rule, facts: Facts): void {
+    const { side, address } = this.#subject;
+    this.#policy.count(rule);
+    this.#relay.logger.log('rule', {
+      session: this.#session,
+      rule: rule.id,
+      stage,
+      action: rule.action.tag,
+      dryRun: rule.dryRun,
+      side,
+      client: address,
+      facts: briefFacts(this.#policy.decisive(rule, facts)),
+    });
   }
 
-  async #delayed(decision: Decision, seconds: number): Promise<Decision> {
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000).unref());
+  #delayed(decision: Decision, ms: number): Decision | Promise<Decision> {
+    if (this.#witness === null) return new Promise((resolve) => setTimeout(() => resolve(decision), ms).unref());
+    this.#witness.delayed(ms);
     return decision;
   }
 
-  #decision(stage: Stage, verdict: Verdict | null): Decision | Promise<Decision> {
-    if (verdict === null) return null;
-    const { final, tarpitSeconds } = verdict;
-    let decision: Decision = null;
+  #decision(stage: Stage, { verdict: { final, tarpitSeconds }, refused }: Judged): Decision | Promise<Decision> {
     if (final?.tag === 'accept') this.#accepted = stage === 'connect' || stage === 'helo' ? 'session' : 'transaction';
-    else if (final !== null) decision = this.#refusal(stage, final);
-    return tarpitSeconds > 0 ? this.#delayed(decision, tarpitSeconds) : decision;
+    return tarpitSeconds > 0 ? this.#delayed(refused, tarpitSeconds * 1000) : refused;
   }
-
-  #refusal(stage: Stage, { tag, rule, text, status }: Final): Refusal {
-    const detail = `${text} [${rule}]`;
-    if (tag === 'defer') return { key: 'policyDefer', detail };
-    if (stage === 'connect') return { key: 'policyClosed', detail };
-    return { key: status === '5.1.1' ? 'policyUnknown' : 'policyReject', detail };
-  }
-}
-
-/** Lists of several stages are one list, and scores add up; each fact of one stage stands for itself. */
-function merged(all: readonly Facts[]): Facts {
-  const facts: Record<string, unknown> = {};
-  for (const each of all) for (const [id, value] of Object.entries(each)) facts[id] = added(facts[id], value);
-  return facts as Facts;
 }
 
 const fieldOf = ({ header, value }: Tag): string => `${header}: ${value}\r\n`;
@@ -358,43 +391,3 @@ const tlsOf = (socket: TLSSocket): FilteredEnvelope['tls'] => ({
   cipher: socket.getCipher()?.name ?? '',
   bits: 0,
 });
-
-/**
- * Also where a filter refuses some of the recipients: nobody could be told afterwards, so the message is refused as a
- * whole while its sender still listens.
- */
-function filterRefusal({ verdict, decided, reply, recipients }: Consensus): Refusal | null {
-  const [one] = recipients?.refused ?? [];
-  if (verdict === 'accept' && one !== undefined)
-    return { key: one.reply.code >= 500 ? 'policyReject' : 'policyDefer', detail: `${one.address}: ${one.reply.text}` };
-  if (verdict !== 'reject' && verdict !== 'defer') return null;
-  const detail = `${reply?.text ?? REPLIES.filterRejected[2]} [${decided ?? 'filter'}]`;
-  return { key: verdict === 'reject' ? 'policyReject' : 'policyDefer', detail };
-}
-
-/** Whom the message is from and for, after filters and the table of addresses. */
-function envelopeOf(
-  transaction: Transaction,
-  consensus: Consensus | null,
-  rewriting: Rewriting | null,
-  direction: Direction,
-): Pick<Passage, 'sender' | 'recipients'> {
-  const { add = [], remove = [] } = consensus?.recipients ?? {};
-  const gone = new Set(remove);
-  const stay = transaction.recipients.filter((each) => !gone.has(each.address));
-  const known = new Set(stay.map((each) => each.address));
-  const more = add.filter((address) => !known.has(address)).map((address): Recipient => ({ address }));
-  const mapped = (address: string): string => rewriting?.address(address, direction) ?? address;
-  return {
-    sender: mapped(consensus?.sender ?? transaction.sender),
-    recipients: [...stay, ...more].map((each) => ({ ...each, address: mapped(each.address) })),
-  };
-}
-
-const BRIEF_CHARS_MAX = 400;
-
-/** Facts on one line, long ones cut. */
-function brief(facts: Facts): string {
-  const parts = Object.entries(facts).map(([id, value]) => `${id}=${String(value).slice(0, 60)}`);
-  return parts.join(' ').slice(0, BRIEF_CHARS_MAX);
-}

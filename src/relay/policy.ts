@@ -30,12 +30,15 @@ import { Rewriting } from '../message/rewriting.ts';
 import { isPrivate, NetworkSet } from '../net/addresses.ts';
 import type { Deadlines } from '../net/connection.ts';
 import type { Dns } from '../net/dns.ts';
+import type { Clause } from '../policy/decisive.ts';
+import { decisive } from '../policy/decisive.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { FactId, Facts, Stage } from '../policy/facts.ts';
 import type { LocalDomains } from '../policy/recipient.ts';
-import type { Verdict } from '../policy/rules.ts';
+import type { Rule, Verdict } from '../policy/rules.ts';
 import { Rules } from '../policy/rules.ts';
 import type { Relaxer } from '../scanner/relaxer.ts';
+import { RuleCounts } from '../telemetry/rule_counts.ts';
 import { lookUpAddresses } from './mx.ts';
 import type { Target } from './router.ts';
 
@@ -48,6 +51,8 @@ export type PolicyInForce = {
   readonly rates: SharedArrayBuffer;
   readonly greylist: SharedArrayBuffer | null;
   readonly hashes: HashesInForce;
+  /** How often each rule of the document has held (telemetry/rule_counts.ts). */
+  readonly held: SharedArrayBuffer;
 };
 
 /** What a policy needs of its shard. */
@@ -110,6 +115,7 @@ export class Policy {
   readonly wants: { readonly mime: boolean; readonly headers: boolean };
   readonly #rules: Rules;
   readonly #lists: SharedLists;
+  readonly #held: RuleCounts;
   readonly #firewalls: Readonly<Record<Side, Firewall>>;
   readonly #closing: { close(): unknown }[] = [];
 
@@ -117,6 +123,7 @@ export class Policy {
     const { document } = inForce;
     this.document = document;
     this.#lists = new SharedLists(inForce.lists);
+    this.#held = new RuleCounts(inForce.held);
     const sources = [...this.#sources(inForce, tools), ...extraSources];
     const given = new Set<FactId>([...INTRINSIC, ...MIME, ...sources.flatMap(({ gives }) => gives)]);
     if (document.authentication.check) for (const id of AUTHENTICATION) given.add(id);
@@ -142,6 +149,16 @@ export class Policy {
 
   judge(stage: Stage, facts: Facts): Verdict {
     return this.#rules.judge(stage, facts, this.#lists);
+  }
+
+  /** Why this rule holds, or why it does not. */
+  decisive({ when }: Rule, facts: Facts): readonly Clause[] {
+    return decisive(when, facts, this.#lists);
+  }
+
+  /** It has held. */
+  count(rule: Rule): void {
+    this.#held.count(this.document.rules.indexOf(rule));
   }
 
   firewall(side: Side): Firewall {

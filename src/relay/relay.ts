@@ -19,6 +19,7 @@ import type { Change, Row, Spool, Stored } from '../spool/spool.ts';
 import { SpoolFailure } from '../spool/spool.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
+import type { Refused } from './because.ts';
 import type { Caller } from './front_door.ts';
 import { FrontDoor, loggedCaller } from './front_door.ts';
 import type { Origin } from './inbound.ts';
@@ -186,8 +187,8 @@ export class Relay {
     );
   }
 
-  /** A refusal by policy, limit or grammar; `key` is stable. */
-  refused(session: string, caller: Caller, key: ReplyKey, detail = ''): void {
+  /** By policy, limit or grammar; its key is stable. */
+  refused(session: string, caller: Caller, { key, detail = '', because }: Refused): void {
     this.metrics.refused(key);
     if (key === 'relayDenied' || key === 'unknownRecipient' || key === 'policyUnknown')
       this.metrics.count('recipients_refused');
@@ -197,6 +198,7 @@ export class Relay {
       code: REPLIES[key][0],
       reason: key,
       ...(detail === '' ? {} : { detail }),
+      ...because,
     });
   }
 

@@ -16,14 +16,14 @@ import { LIMITS } from '../config/limits.ts';
 import type { CloseReason, ConnectionHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
 import { type Command, parseCommand } from '../smtp/command.ts';
-import type { ReplyKey } from '../smtp/replies.ts';
 import { replyLine } from '../smtp/replies.ts';
 import * as smtp from '../smtp/session.ts';
 import { Arrival } from './arrival.ts';
+import type { Refused } from './because.ts';
 import type { Caller } from './front_door.ts';
 import { type Acceptance, acceptMessage, viaOf } from './inbound.ts';
 import { Input } from './input.ts';
-import { type Decision, Inspection } from './inspection.ts';
+import { type Decision, decide, Inspection } from './inspection.ts';
 import type { Relay } from './relay.ts';
 import { SessionAccount } from './session_account.ts';
 
@@ -68,7 +68,7 @@ export class InboundSession implements ConnectionHandler {
       this.#mode === 'greeting' ||
       (this.#mode === 'command' && !this.#held && smtp.transactionOf(this.#session) === null)
     ) {
-      this.#end('shuttingDown');
+      this.#end({ key: 'shuttingDown' });
     }
   }
 
@@ -78,7 +78,8 @@ export class InboundSession implements ConnectionHandler {
 
   onBytes(chunk: Buffer): void {
     this.#account.bytes += chunk.length;
-    if (this.#mode === 'greeting' && this.#caller.side === 'outside') return this.#end('earlyTalk'); // RFC 5321 §4.3.1
+    // RFC 5321 §4.3.1
+    if (this.#mode === 'greeting' && this.#caller.side === 'outside') return this.#end({ key: 'earlyTalk' });
     if (this.#mode === 'over') return;
     this.#input.push(chunk);
     if (this.#held || this.#mode === 'greeting') this.#connection.pause();
@@ -86,11 +87,11 @@ export class InboundSession implements ConnectionHandler {
   }
 
   onDeadline(): void {
-    this.#end('timeout');
+    this.#end({ key: 'timeout' });
   }
 
   onSlow(): void {
-    this.#end('tooSlow');
+    this.#end({ key: 'tooSlow' });
   }
 
   onTls(): void {
@@ -124,7 +125,7 @@ export class InboundSession implements ConnectionHandler {
 
   #greeted(decision: Decision): void {
     if (this.#mode !== 'greeting') return;
-    if (decision !== null) return this.#end(decision.key, decision.detail);
+    if (decision !== null) return this.#end(decision);
     this.#mode = 'command';
     this.#out += smtp.banner(this.#settings);
     this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
@@ -178,11 +179,11 @@ export class InboundSession implements ConnectionHandler {
     const { commandSecondsMax, sessionSecondsMax } = this.#relay.config;
     this.#connection.setDeadline(commandSecondsMax);
     const ageMs = this.#relay.deadlines.nowMs - this.#account.startedMs;
-    if (sessionSecondsMax > 0 && ageMs > sessionSecondsMax * 1000) this.#end('sessionTooLong');
-    else if (found === 'bare') this.#refuse('bareLf');
+    if (sessionSecondsMax > 0 && ageMs > sessionSecondsMax * 1000) this.#end({ key: 'sessionTooLong' });
+    else if (found === 'bare') this.#refuse({ key: 'bareLf' });
     else if (found === 'line') this.#obey(parseCommand(this.#input.text));
     // A BDAT in such a line is not understood, and its octets would be taken for commands.
-    else if (/^bdat /i.test(this.#input.text)) this.#end('lineTooLong');
+    else if (/^bdat /i.test(this.#input.text)) this.#end({ key: 'lineTooLong' });
     else this.#mode = 'line';
     return true;
   }
@@ -190,34 +191,31 @@ export class InboundSession implements ConnectionHandler {
   #skipLine(): boolean {
     if (!this.#input.skipLine()) return true;
     this.#mode = 'command';
-    this.#refuse('lineTooLong'); // RFC 5321 §4.5.3.1.4
+    this.#refuse({ key: 'lineTooLong' }); // RFC 5321 §4.5.3.1.4
     return true;
   }
 
   #obey(command: ReturnType<typeof parseCommand>): void {
     this.#relay.metrics.count('commands');
     if (command.verb === 'mistake') {
-      if (command.fatal) return this.#end(command.reply);
-      return this.#refuse(command.reply, command.bdatBytes);
+      if (command.fatal) return this.#end({ key: command.reply });
+      return this.#refuse({ key: command.reply }, command.bdatBytes);
     }
-    const refusal = smtp.refusal(this.#session, command, this.#settings);
-    if (refusal !== null) return this.#refuse(refusal, command.verb === 'BDAT' ? command.bytes : undefined);
-    const decision = this.#inspection.command(command, this.#connection.secure !== null);
+    const decision = decide(this.#session, command, this.#settings, this.#inspection, this.#connection.secure !== null);
     if (decision instanceof Promise) this.#hold(decision.then((each) => this.#decided(command, each)));
     else this.#decided(command, decision);
   }
 
   #decided(command: Command, decision: Decision): void {
     if (this.#mode === 'over') return;
-    if (decision !== null) return this.#refuse(decision.key, undefined, decision.detail);
+    if (decision !== null) return this.#refuse(decision, command.verb === 'BDAT' ? command.bytes : undefined);
     this.#answer(smtp.perform(this.#session, command, this.#settings), command);
   }
 
-  #refuse(key: ReplyKey, bdatBytes?: number, detail?: string): void {
-    this.#account.refused(key);
-    this.#relay.refused(this.id, this.#caller, key, detail);
-    const refusal = detail === undefined ? { key } : { key, detail };
-    const answer = smtp.refuse(this.#session, refusal, this.#settings, bdatBytes !== undefined);
+  #refuse(refused: Refused, bdatBytes?: number): void {
+    this.#account.refused(refused.key);
+    this.#relay.refused(this.id, this.#caller, refused);
+    const answer = smtp.refuse(this.#session, refused, this.#settings, bdatBytes !== undefined);
     if (bdatBytes !== undefined && bdatBytes > 2 * this.#settings.messageBytesMax) {
       this.#out += answer.reply; // nobody means to send this much to the end
       return this.#over('');
@@ -344,7 +342,7 @@ export class InboundSession implements ConnectionHandler {
     if ('id' in acceptance) this.#account.messages++;
     else {
       this.#account.refused(acceptance.key);
-      this.#relay.refused(this.id, this.#caller, acceptance.key, acceptance.detail);
+      this.#relay.refused(this.id, this.#caller, acceptance);
     }
     const answer = smtp.endOfMessage(this.#session, acceptance, this.#settings);
     this.#answer(answer, null);
@@ -356,7 +354,7 @@ export class InboundSession implements ConnectionHandler {
   #announced(command: Command | null): void {
     if (command?.verb !== 'XCLIENT' || command.said === null) return;
     const caller = this.#relay.frontDoor.byXclient(this.#caller, command.said, monotonicMs());
-    if (typeof caller === 'string') return this.#end(caller);
+    if (typeof caller === 'string') return this.#end({ key: caller });
     this.#caller = caller;
     this.#settings = this.#relay.settings[caller.side];
     this.#inspection = new Inspection(this.#relay, this.id, caller); // what was known was about somebody else
@@ -367,7 +365,7 @@ export class InboundSession implements ConnectionHandler {
 
   #welcomed(decision: Decision): void {
     if (this.#mode === 'over') return;
-    if (decision !== null) return this.#end(decision.key, decision.detail);
+    if (decision !== null) return this.#end(decision);
     this.#out += smtp.banner(this.#settings);
   }
 
@@ -382,11 +380,11 @@ export class InboundSession implements ConnectionHandler {
   }
 
   /** Ends the session of our own accord: with a 421, or a 554 to who talks early. */
-  #end(key: ReplyKey, detail?: string): void {
+  #end(refused: Refused): void {
     if (this.#mode === 'over') return;
-    this.#relay.refused(this.id, this.#caller, key, detail);
-    this.#account.ending = key;
-    this.#over(replyLine(key, detail ?? this.#settings.hostname));
+    this.#relay.refused(this.id, this.#caller, refused);
+    this.#account.ending = refused.key;
+    this.#over(replyLine(refused.key, refused.detail ?? this.#settings.hostname));
   }
 
   #over(lastLine: string): void {

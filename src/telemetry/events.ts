@@ -34,13 +34,16 @@ export const EVENTS = {
   // Sessions.
   'connection-refused': ['info', 'the gate sent its last line and closed'],
   session: ['info', 'a session has ended: what it brought, how it ended'],
-  rule: ['info', 'a rule of the policy held, with the facts in brief'],
+  rule: ['info', 'a rule of the policy held: what it does, and the facts that it looked at'],
   'source-trouble': ['warn', 'a fact could not be found out: nobody was there to ask, or the answer came late'],
   filter: ['info', 'a content filter did not simply accept a message'],
   'filter-breaker': ['warn', 'a content filter failed too often and is not asked for a while, or is asked again'],
   dmarc: ['info', 'what DMARC makes of a message whose author has a policy; with `client`, what a report needs of it'],
   discarded: ['info', 'a message was answered 250 and dropped, as a rule said'],
-  refused: ['info', 'a reply of class 4 or 5, by its key'],
+  refused: [
+    'info',
+    'a reply of class 4 or 5, by its key; of a rule also its id, the facts that it looked at, the milliseconds of whoever gave these, and how many rules were tried',
+  ],
   accepted: ['info', 'a message is durable, and its 250 is on its way'],
 
   // Delivery.

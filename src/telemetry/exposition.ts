@@ -2,6 +2,7 @@
 import { AggregatorRegistry } from 'prom-client';
 import type { MetricId, MetricsMemory } from './metrics.ts';
 import { METRICS, type Metric, readMetric, refusalTotals } from './metrics.ts';
+import type { RuleTotal } from './rule_counts.ts';
 
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const PREFIX = 'postern_';
@@ -20,9 +21,9 @@ type Family = {
 };
 
 /** prom-client sums what has equal names and labels over the rows, as it does for the processes of a cluster. */
-export async function renderMetrics(memory: MetricsMemory): Promise<string> {
+export async function renderMetrics(memory: MetricsMemory, rules: readonly RuleTotal[] = []): Promise<string> {
   const rows = Array.from({ length: memory.shards + 1 }, (_, row) => familiesOf(memory, row));
-  rows.push([refusals(memory)]);
+  rows.push([refusals(memory), held(rules)]);
   return await AggregatorRegistry.aggregate(rows).metrics();
 }
 
@@ -58,6 +59,16 @@ function samples(metric: Metric, name: string, labels: Sample['labels'], slots: 
     { value: sum, labels, metricName: `${name}_sum` },
     { value: count, labels, metricName: `${name}_count` },
   ];
+}
+
+/** As many series as rules in force, those that never held as well: a rate begins with the first time. */
+function held(rules: readonly RuleTotal[]): Family {
+  const values = rules.map(({ rule, action, dryRun, count }) => ({
+    value: count,
+    labels: { rule, action, dry_run: String(dryRun) },
+  }));
+  const help = 'How often a rule of the policy in force has held, by its id; dry_run: it is only logged';
+  return { name: `${PREFIX}rule_matches_total`, help, type: 'counter', aggregator: 'sum', values };
 }
 
 /** Reasons come and go with what happens; a class is the first digit of the reply. */

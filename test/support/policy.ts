@@ -25,6 +25,7 @@ export function testPolicy(yaml = '', sources: readonly Source[] = [], dns: Dns 
   const deadlines = new Deadlines();
   deadlines.stop();
   const memories = { lists: {}, recipients: null, geoip: null, rates: ratesMemory(), greylist: null, hashes: null };
+  const held = new SharedArrayBuffer(8 * parsed.document.rules.length);
   const tools = {
     config,
     local: { domains: new Set(config.domains), subdomains: false },
@@ -35,5 +36,5 @@ export function testPolicy(yaml = '', sources: readonly Source[] = [], dns: Dns 
     insideTargets: () => [],
     sourceMsMax: SOURCE_MS_MAX,
   };
-  return new Policy({ document: parsed.document, ...memories }, tools, sources);
+  return new Policy({ document: parsed.document, ...memories, held }, tools, sources);
 }

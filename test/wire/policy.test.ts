@@ -48,14 +48,19 @@ describe('the policy file', () => {
     return client;
   };
 
-  test('refuses by the name in EHLO, with the rule in the reply and in the log', async () => {
+  test('refuses by the name in EHLO, with the rule in the reply, in the log and in the metrics', async () => {
     const client = await SmtpClient.connect(postern.outside);
     clients.push(client);
     await client.expect(220);
     const reply = await client.command('EHLO a.spam.example', 550);
     assert.equal(reply.text, '550 5.7.1 Not you [bad-helo]');
-    const line = await postern.logged('rule', ({ rule }) => rule === 'bad-helo');
-    assert.match(String(line.facts), /helo=a\.spam\.example/);
+    const line = await postern.logged('refused', ({ rule }) => rule === 'bad-helo');
+    assert.equal(line.facts, 'helo=a.spam.example');
+    assert.deepEqual([line.reason, line.stage, line.helo, line.tried], ['policyReject', 'helo', 'a.spam.example', 1]);
+    const held = (labels: string) => postern.metric('postern_rule_matches_total', labels);
+    assert.equal(await held('rule="bad-helo",action="reject",dry_run="false"'), 1);
+    assert.equal(await held('rule="only-tried",action="reject",dry_run="true"'), 0);
+    assert.equal(await held('rule="dmarc-reject",action="reject",dry_run="false"'), 0);
     await client.command('EHLO fine.example', 250);
   });
 

@@ -32,7 +32,7 @@ test('the first final action of a stage ends it, what comes before adds up', () 
   assert.deepEqual(verdict.final, { tag: 'reject', rule: 'go', text: 'Go away', status: '5.7.1' });
   assert.equal(verdict.tarpitSeconds, 5);
   assert.deepEqual(
-    verdict.trials.map(({ rule, matched }) => [rule, matched]),
+    verdict.trials.map(({ rule, matched }) => [rule.id, matched]),
     [
       ['slow', true],
       ['slower', true],
@@ -46,7 +46,10 @@ test('a dry run is told and does nothing', () => {
   const rules = rulesOf({ id: 'try', when: {}, do: { reject: 'no' }, dryRun: true });
   const verdict = rules.judge('connect', {}, NO_LISTS);
   assert.equal(verdict.final, null);
-  assert.deepEqual(verdict.trials, [{ rule: 'try', matched: true, dryRun: true }]);
+  assert.deepEqual(
+    verdict.trials.map(({ rule, matched }) => [rule.id, matched, rule.dryRun]),
+    [['try', true, true]],
+  );
 });
 
 test('a rule stands at the earliest stage that knows its facts, or later where it says so', () => {

@@ -38,7 +38,7 @@ function setUp(environment: Readonly<Record<string, string>> = {}) {
       ORIGIN,
       transaction,
       arrival,
-      new Inspection(relay, 'session', { side: 'outside', address: '192.0.2.7' }),
+      new Inspection(relay, 'session', { side: 'outside', address: '192.0.2.7', login: null }),
     );
   };
   return { relay, spool, queued, broken, drained, accept };

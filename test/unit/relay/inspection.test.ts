@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { LIMITS } from '../../../src/config/limits.ts';
 import type { Source } from '../../../src/facts/source.ts';
 import type { Filter } from '../../../src/filters/filter.ts';
-import type { Passage } from '../../../src/relay/inspection.ts';
 import { Inspection } from '../../../src/relay/inspection.ts';
+import type { Passage } from '../../../src/relay/passage.ts';
 import type { Relay } from '../../../src/relay/relay.ts';
 import { parseCommand } from '../../../src/smtp/command.ts';
 import type { Transaction } from '../../../src/smtp/session.ts';
@@ -35,9 +35,10 @@ type Setting = {
   readonly sources?: readonly Source[];
   readonly filters?: readonly Filter[];
   side?: 'inside';
+  readonly login?: string;
 };
 
-function setUp(yaml: string, { sources = [], filters = [], side, dns }: Setting = {}) {
+function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: Setting = {}) {
   const lines: Readonly<Record<string, unknown>>[] = [];
   const relay = {
     policy: Object.assign(
@@ -54,6 +55,7 @@ function setUp(yaml: string, { sources = [], filters = [], side, dns }: Setting 
   const inspection = new Inspection(relay as unknown as Relay, 'session', {
     side: side ?? 'outside',
     address: '192.0.2.7',
+    login: login ?? null,
   });
   const say = async (line: string, tls = false) => {
     const command = parseCommand(line);
@@ -158,4 +160,71 @@ test('what DMARC asks for is done as far as the file goes along, and told for re
   assert.equal(await outcome('reject', 'atMost: quarantine'), 'tagged, quarantine local_policy');
   assert.equal(await outcome('reject', 'atMost: none'), 'plain, none local_policy');
   assert.equal(await outcome('reject', 'exempt: [x.example]'), 'plain, none local_policy');
+});
+
+test('a refusal says why, in brief: the rule, what it looked at, and what that cost', async () => {
+  const list: Source = {
+    name: 'list',
+    stage: 'helo',
+    gives: ['dnsbl.score'],
+    ask: async () => ({ facts: { 'dnsbl.score': 7 } }),
+  };
+  const { say, lines } = setUp('rules: [{ id: never, when: { rcpt: x@y.example }, do: { reject: "No" } }]', {
+    sources: [list],
+  });
+  await say('EHLO some.example');
+  await say('MAIL FROM:<a@x.example>');
+  const refused = await say('RCPT TO:<b@here.example>');
+  const { costs, ...because } = refused!.because!;
+  assert.deepEqual(because, {
+    stage: 'rcpt',
+    helo: 'some.example',
+    from: 'a@x.example',
+    to: 'b@here.example',
+    rule: 'block-list',
+    facts: 'side=outside dnsbl.score=7 dnswl.score=unknown',
+    tried: 2,
+  });
+  assert.match(costs!, /^list \d+(?:\.\d)?$/);
+  const line = lines.find(({ event }) => event === 'rule');
+  assert.deepEqual([line?.rule, line?.action, line?.facts], ['block-list', 'reject', because.facts]);
+  const strange = await say('RCPT TO:<b@elsewhere.example>');
+  assert.deepEqual([strange!.key, strange!.because!.to], ['relayDenied', 'b@elsewhere.example']);
+});
+
+test('facts in a log line are bounded, however long they are', async () => {
+  const long = `${'x'.repeat(200)}.example`;
+  const facts = ['helo', 'from.domain', 'from', 'rcpt', 'rcpt.domain', 'client.address', 'side', 'tls'];
+  const when = `{ ${facts.map((fact) => `${fact}: { known: true }`).join(', ')} }`;
+  const { say } = setUp(`rules: [{ id: all, when: ${when}, do: { reject: "No" } }]`);
+  await say(`EHLO ${long.slice(0, 60)}.example`);
+  await say(`MAIL FROM:<${'f'.repeat(64)}@${'f'.repeat(60)}.example>`);
+  const refused = await say(`RCPT TO:<${'t'.repeat(64)}@here.example>`);
+  assert.ok(refused!.because!.facts!.length <= 400);
+  assert.doesNotMatch(refused!.because!.facts!, /t{64}|f{64}/);
+});
+
+test('whom a listed peer has authenticated is whom limits by identity count', async () => {
+  const limited = 'limits: [{ name: each, side: inside, by: [identity], rate: 1/h }]';
+  const rule = 'rules: [{ id: much, when: { rate.exceeded: each }, do: { defer: "Too much" } }]';
+  const { say } = setUp(`${limited}\n${rule}`, { side: 'inside', login: 'bob' });
+  await say('EHLO some.example');
+  await say('MAIL FROM:<a@x.example>');
+  assert.equal(await say('RCPT TO:<b@here.example>'), null);
+  await say('MAIL FROM:<a@x.example>');
+  assert.equal((await say('RCPT TO:<b@here.example>'))?.key, 'policyDefer');
+});
+
+test('a tarpit holds up the last reply, too', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { pass } = setUp('rules: [{ id: slow, when: { bytes: { atLeast: 1 } }, do: { tarpit: 60 } }]');
+  let over = false;
+  const passage = pass(ORIGINAL).then((each) => {
+    over = true;
+    return each;
+  });
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(over, false);
+  context.mock.timers.tick(60_000);
+  assert.equal((await passage).hold, false);
 });

@@ -1,0 +1,69 @@
+/** Why a client is refused, in brief: for the log line of the refusal. Pure, every text bounded. */
+import type { Asked } from '../facts/gather.ts';
+import type { Subject } from '../facts/source.ts';
+import type { Clause } from '../policy/decisive.ts';
+import { valueText } from '../policy/decisive.ts';
+import type { Stage } from '../policy/facts.ts';
+import type { Final } from '../policy/rules.ts';
+import { printMailbox } from '../smtp/address.ts';
+import type { Refusal } from '../smtp/replies.ts';
+
+export type Because = {
+  readonly stage: Stage;
+  /** Of a rule, or the name of a filter. */
+  readonly rule?: string;
+  readonly filter?: string;
+  readonly helo: string;
+  readonly from: string;
+  /** At `rcpt`. */
+  readonly to?: string;
+  /** What the rule's condition looked at, each with its value. */
+  readonly facts?: string;
+  /** Who gave these facts, each with its milliseconds. */
+  readonly costs?: string;
+  /** Rules that were asked at this stage, this one included. */
+  readonly tried?: number;
+};
+
+/** A refusal, and why where somebody thought about it: order, grammar and limits speak for themselves. */
+export type Refused = Refusal & { readonly because?: Because };
+
+const VALUE_CHARS_MAX = 60;
+const BRIEF_CHARS_MAX = 400;
+
+/** What a client is told, with the rule's id. */
+export function refusalOf(stage: Stage, { tag, rule, text, status }: Final): Refusal {
+  const detail = `${text} [${rule}]`;
+  if (tag === 'defer') return { key: 'policyDefer', detail };
+  if (stage === 'connect') return { key: 'policyClosed', detail };
+  return { key: status === '5.1.1' ? 'policyUnknown' : 'policyReject', detail };
+}
+
+export const who = (stage: Stage, { helo, sender, recipient }: Subject): Because => ({
+  stage,
+  helo,
+  from: sender === null ? '' : printMailbox(sender),
+  ...(stage === 'rcpt' && recipient !== null ? { to: printMailbox(recipient) } : {}),
+});
+
+/** `dnsbl.score=7 dnswl.score=unknown` */
+export function briefFacts(clauses: readonly Clause[]): string {
+  const parts = new Map(clauses.map(({ fact, value }) => [fact, valueText(value).slice(0, VALUE_CHARS_MAX)]));
+  return [...parts]
+    .map(([fact, value]) => `${fact}=${value}`)
+    .join(' ')
+    .slice(0, BRIEF_CHARS_MAX);
+}
+
+/** `dns-list-zen.example.net 12` */
+export function briefCosts(clauses: readonly Clause[], asked: readonly Asked[]): string {
+  const facts = new Set(clauses.map(({ fact }) => fact));
+  const gave = asked.filter((each) => Object.keys(each.facts).some((id) => (facts as ReadonlySet<string>).has(id)));
+  return gave
+    .map(({ source, ms }) => `${source} ${roundMs(ms)}`)
+    .join(', ')
+    .slice(0, BRIEF_CHARS_MAX);
+}
+
+/** Tenths: what is at hand costs none, what is asked of DNS some. */
+export const roundMs = (ms: number): number => Math.round(ms * 10) / 10;

@@ -1,0 +1,12 @@
+/** Whoever looks on while a client is judged: he changes nothing of it. */
+import type { Asked } from '../facts/gather.ts';
+import type { Facts, Stage } from '../policy/facts.ts';
+import type { Trial } from '../policy/rules.ts';
+
+/** Who wants to know how it all came about: `postern check`. */
+export interface Witness {
+  learned(asked: Asked): void;
+  judged(stage: Stage, trials: readonly Trial[], facts: Facts): void;
+  /** In place of a wait before the reply. */
+  delayed(ms: number): void;
+}
