@@ -4,14 +4,14 @@
  *
  *   checkpoint.new ─written, synced─► rename ─► checkpoint                 (written whenever the journal has grown by
  *                                                                           several times its size, and at the end)
- *   header, 64 bytes                               piece, as many as it takes
+ *   header, 64 bytes                               piece, as many as it takes, two by two
  *   offset bytes field                             offset bytes field
  *        0     4 "PCKP"                                 0     4 bytes of the payload
  *        4     4 version                                4     4 crc of the payload
- *        8     4 crc of 12..64                          8     n payload: the first one has the texts (MessagePack:
- *       12     4 generation ┐ records from here             [domains, sites, details, [[message, name, bytes, crc]…]]),
- *       16     4 salt       │ on are later than             the others whole messages; then, up to a
- *       20     4 offset     ┘ the checkpoint                     multiple of 8, whatever is there
+ *        8     4 crc of 12..64                          8     n payload: texts, as MessagePack [domains, sites, details,
+ *       12     4 generation ┐ records from here               [[message, name, bytes, crc]…]]; then the messages that
+ *       16     4 salt       │ on are later than               they are for, whole ones; after either, up to a
+ *       20     4 offset     ┘ the checkpoint                  multiple of 8, zeros
  *       24     8 sequence of the last record in it
  *       32     4 messages
  *       36    28 zero
@@ -20,6 +20,10 @@
  *   the id, hash of the sender, recipients, 8 zero; then each recipient, 32 bytes: due (a double: milliseconds since
  *   1970, infinite while held, -1 delivered, -2 failed), word (rows.ts), number of its domain, hash of its address,
  *   number of its site, number of its detail, 4 zero. All numbers are little-endian.
+ *
+ * It is written while the index goes on changing, a piece in one turn of the event loop: nothing is copied for it. So a
+ * message is in it as it was at the checkpoint's sequence or somewhat later, or not at all where it has ended since.
+ * The records from there on are applied to it in their order, and the last one about a recipient has the last word.
  */
 import { crc32 } from 'node:zlib';
 import { Packr } from 'msgpackr';
@@ -29,8 +33,8 @@ import type { Disk, DiskFile } from './disk.ts';
 import { codeOf, readFully, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile } from './message.ts';
-import { FORMAT_VERSION, readU64, writeU64 } from './record.ts';
-import type { RowsImage } from './rows.ts';
+import { readU64, writeU64 } from './record.ts';
+import type { RowsView, Texts } from './rows.ts';
 import { Rows } from './rows.ts';
 import type { Row } from './spool.ts';
 
@@ -49,6 +53,7 @@ export type Position = {
 export type Checkpoint = { readonly position: Position; readonly index: Rows };
 
 const MAGIC = 0x504b4350;
+const VERSION = 3;
 const HEADER_BYTES = 64;
 const PIECE_HEADER_BYTES = 8;
 const MESSAGE_WORDS = 12;
@@ -56,24 +61,21 @@ const RECIPIENT_WORDS = 8;
 const TWO_32 = 2 ** 32;
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
-type Texts = [domains: string[], sites: string[], details: string[], files: [number, string, number, number][]];
+type PieceTexts = [domains: string[], sites: string[], details: string[], files: PieceFile[]];
+/** By the message's place in its piece. */
+type PieceFile = [message: number, name: string, bytes: number, crc: number];
 
 /**
  * Resolves to its size in bytes when it has its name, durable with the next sync of the folder. Rejects with the disk's
  * error, and then an earlier one still stands.
  */
-export async function writeCheckpoint(
-  disk: Disk,
-  folder: string,
-  image: RowsImage,
-  position: Position,
-): Promise<number> {
+export async function writeCheckpoint(disk: Disk, folder: string, view: RowsView, position: Position): Promise<number> {
   const unfinished = `${folder}/${CHECKPOINT_UNFINISHED}`;
   await disk.unlink(unfinished).catch(() => {});
   const file = await disk.open(unfinished, 'create');
   let bytes: number;
   try {
-    bytes = await writeAll(file, image, position);
+    bytes = await writeAll(file, view, position);
     await file.datasync();
   } finally {
     await file.close();
@@ -82,28 +84,20 @@ export async function writeCheckpoint(
   return bytes;
 }
 
-async function writeAll(file: DiskFile, image: RowsImage, position: Position): Promise<number> {
-  const { rows, slots } = image;
-  const written: Row[] = [];
-  for (let row = 0; row < image.rowsUsed; row++) if (rows.waiting[row]! > 0) written.push(row);
-  const header = encodeHeader(position, written.length);
-  await writeFully(file, header, 0, header.length, 0);
-  const texts = packr.pack([image.domains, image.sites, image.details, filesOf(image, written)]);
-  let at = await writePiece(file, Buffer.concat([Buffer.alloc(PIECE_HEADER_BYTES), texts]), HEADER_BYTES);
-  const piece = new Piece();
-  for (const row of written) {
-    if (!piece.hasRoom(rows.count[row]!)) at = await writePiece(file, piece.taken(), at);
-    piece.put(rows, slots, row);
+async function writeAll(file: DiskFile, view: RowsView, position: Position): Promise<number> {
+  const buffer = Buffer.alloc(SPOOL_LIMITS.checkpointPieceBytes);
+  let messages = 0;
+  let at = HEADER_BYTES;
+  for (let row = 0; row < view.rowsUsed; ) {
+    const piece = new Piece(view, buffer);
+    row = piece.fill(row, position.sequence);
+    messages += piece.messages;
+    at = await writePiece(file, piece.texts, at);
+    at = await writePiece(file, piece.bytes, at);
   }
-  return await writePiece(file, piece.taken(), at);
-}
-
-function filesOf({ files }: RowsImage, written: readonly Row[]): Texts[3] {
-  if (files.size === 0) return [];
-  return written.flatMap((row, at): Texts[3] => {
-    const file = files.get(row);
-    return file === undefined ? [] : [[at, file.name, file.bytes, file.crc]];
-  });
+  const header = encodeHeader(position, messages);
+  await writeFully(file, header, 0, header.length, 0);
+  return at;
 }
 
 const align = (bytes: number): number => Math.ceil(bytes / 8) * 8;
@@ -117,23 +111,77 @@ async function writePiece(file: DiskFile, bytes: Buffer, at: number): Promise<nu
   return at + align(bytes.length);
 }
 
-/** Messages as words, until it is full. */
-class Piece {
-  readonly #bytes = Buffer.alloc(SPOOL_LIMITS.checkpointPieceBytes);
-  readonly #words = new Uint32Array(this.#bytes.buffer, PIECE_HEADER_BYTES);
-  readonly #doubles = new Float64Array(this.#bytes.buffer, PIECE_HEADER_BYTES);
-  #used = 0;
+/** Texts under numbers of a piece's own: those of the index are other texts' before the next piece is written. */
+class Renumbered {
+  readonly texts: string[] = [''];
+  readonly #source: Texts;
+  readonly #numbers = new Map([[0, 0]]);
 
-  hasRoom(recipients: number): boolean {
-    return this.#used + MESSAGE_WORDS + recipients * RECIPIENT_WORDS <= this.#words.length;
+  constructor(source: Texts) {
+    this.#source = source;
   }
 
-  put(rows: RowColumns, slots: SlotColumns, row: Row): void {
-    const count = rows.count[row]!;
-    assert(this.hasRoom(count), 'a message fits into a piece');
+  of(number: number): number {
+    const known = this.#numbers.get(number);
+    if (known !== undefined) return known;
+    this.#numbers.set(number, this.texts.length);
+    return this.texts.push(this.#source.at(number)!) - 1;
+  }
+}
+
+/** Messages as words, until it is full, and their texts. */
+class Piece {
+  messages = 0;
+  readonly #view: RowsView;
+  readonly #bytes: Buffer;
+  readonly #words: Uint32Array;
+  readonly #doubles: Float64Array;
+  #used = 0;
+  readonly #domains: Renumbered;
+  readonly #sites: Renumbered;
+  readonly #details: Renumbered;
+  readonly #files: PieceFile[] = [];
+
+  constructor(view: RowsView, bytes: Buffer) {
+    this.#view = view;
+    this.#bytes = bytes.fill(0);
+    this.#words = new Uint32Array(bytes.buffer, PIECE_HEADER_BYTES);
+    this.#doubles = new Float64Array(bytes.buffer, PIECE_HEADER_BYTES);
+    this.#domains = new Renumbered(view.domains);
+    this.#sites = new Renumbered(view.sites);
+    this.#details = new Renumbered(view.details);
+  }
+
+  /** Both have room for the piece's header in front. */
+  get texts(): Buffer {
+    const texts: PieceTexts = [this.#domains.texts, this.#sites.texts, this.#details.texts, this.#files];
+    return Buffer.concat([Buffer.alloc(PIECE_HEADER_BYTES), packr.pack(texts)]);
+  }
+
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, PIECE_HEADER_BYTES + this.#used * 4);
+  }
+
+  /** Live messages from a row on. Gives the row that the next piece begins with. */
+  fill(from: Row, sequenceMax: number): Row {
+    const { rows, rowsUsed } = this.#view;
+    let row = from;
+    for (; row < rowsUsed; row++) {
+      // What came later is in a record that is later.
+      if (rows.waiting[row]! === 0 || rows.key[row]! > sequenceMax) continue;
+      if (this.#used + MESSAGE_WORDS + rows.count[row]! * RECIPIENT_WORDS > this.#words.length) break;
+      this.#put(row);
+    }
+    assert(row > from, 'a message fits into a piece');
+    return row;
+  }
+
+  #put(row: Row): void {
+    const { rows, slots, files } = this.#view;
     const words = this.#words;
     let at = this.#used;
     const key = rows.key[row]!;
+    const count = rows.count[row]!;
     words[at] = key % TWO_32;
     words[at + 1] = Math.floor(key / TWO_32);
     words[at + 2] = rows.generation[row]!;
@@ -149,26 +197,22 @@ class Piece {
     for (let slot = first; slot < first + count; slot++, at += RECIPIENT_WORDS) {
       this.#doubles[at / 2] = slots.due[slot]!;
       words[at + 2] = slots.word[slot]!;
-      words[at + 3] = slots.domain[slot]!;
+      words[at + 3] = this.#domains.of(slots.domain[slot]!);
       words[at + 4] = slots.addressHash[slot]!;
-      words[at + 5] = slots.site[slot]!;
-      words[at + 6] = slots.detail[slot]!;
+      words[at + 5] = this.#sites.of(slots.site[slot]!);
+      words[at + 6] = this.#details.of(slots.detail[slot]!);
     }
     this.#used = at;
-  }
-
-  /** The piece as it is written; the next message begins another one. */
-  taken(): Buffer {
-    const bytes = this.#bytes.subarray(0, PIECE_HEADER_BYTES + this.#used * 4);
-    this.#used = 0;
-    return bytes;
+    const file = files.get(row);
+    if (file !== undefined) this.#files.push([this.messages, file.name, file.bytes, file.crc]);
+    this.messages++;
   }
 }
 
 function encodeHeader({ generation, salt, at, sequence }: Position, messages: number): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32LE(MAGIC, 0);
-  header.writeUInt32LE(FORMAT_VERSION, 4);
+  header.writeUInt32LE(VERSION, 4);
   header.writeUInt32LE(generation, 12);
   header.writeUInt32LE(salt, 16);
   header.writeUInt32LE(at, 20);
@@ -207,7 +251,7 @@ async function readAll(file: DiskFile, fileBytes: number): Promise<Checkpoint> {
   await readFully(file, header, 0, HEADER_BYTES, 0);
   if (header.readUInt32LE(0) !== MAGIC) throw new TypeError('not a checkpoint');
   const version = header.readUInt32LE(4);
-  if (version !== FORMAT_VERSION) throw new TypeError(`format ${version}`);
+  if (version !== VERSION) throw new TypeError(`format ${version}`);
   if (crc32(header.subarray(12)) !== header.readUInt32LE(8)) throw new TypeError('checksum of the header');
   const [generation, salt, offset] = [12, 16, 20].map((at) => header.readUInt32LE(at)) as [number, number, number];
   const position = { generation, salt, at: offset, sequence: readU64(header, 24) };
@@ -218,8 +262,8 @@ async function readAll(file: DiskFile, fileBytes: number): Promise<Checkpoint> {
     at += align(PIECE_HEADER_BYTES + payload.length);
     return payload;
   };
-  const loader = new Loader(packr.unpack(await next()) as Texts);
-  while (loader.messages < messages) loader.load(await next());
+  const loader = new Loader();
+  while (loader.messages < messages) loader.load(packr.unpack(await next()) as PieceTexts, await next());
   if (loader.messages !== messages) throw new TypeError('too many messages');
   return { position, index: loader.index };
 }
@@ -234,24 +278,21 @@ async function readPiece(file: DiskFile, at: number, fileBytes: number): Promise
   return payload;
 }
 
-/** Fills an index, a message at a time, by way of an image that has just this message. */
+/** Fills an index, a message at a time, by way of a view that has just this message. */
 class Loader {
   readonly index = new Rows();
   messages = 0;
-  readonly #files: ReadonlyMap<number, ContentFile>;
-  readonly #image: RowsImage & { readonly files: Map<Row, ContentFile> };
+  readonly #rows = new RowColumns();
+  readonly #slots = new SlotColumns();
 
-  constructor([domains, sites, details, files]: Texts) {
-    this.#files = new Map(files.map(([message, name, bytes, crc]) => [message, { name, bytes, crc }]));
-    const [rows, slots] = [new RowColumns(), new SlotColumns()];
-    this.#image = { rowsUsed: 1, rows, slots, files: new Map(), domains, sites, details };
-  }
-
-  load(payload: Buffer): void {
+  load([domains, sites, details, itsFiles]: PieceTexts, payload: Buffer): void {
     if (payload.length % 8 !== 0) throw new TypeError('not messages');
     const words = new Uint32Array(payload.buffer, payload.byteOffset, payload.length / 4);
     const doubles = new Float64Array(payload.buffer, payload.byteOffset, payload.length / 8);
-    const { rows, slots } = this.#image;
+    const [rows, slots, files] = [this.#rows, this.#slots, new Map<Row, ContentFile>()];
+    const view: RowsView = { rowsUsed: 1, rows, slots, files, domains, sites, details };
+    const fileOf = new Map(itsFiles.map(([message, name, bytes, crc]) => [message, { name, bytes, crc }]));
+    let message = 0;
     for (let at = 0; at < words.length; ) {
       rows.key[0] = words[at]! + words[at + 1]! * TWO_32;
       rows.generation[0] = words[at + 2]!;
@@ -275,16 +316,11 @@ class Loader {
         slots.detail[slot] = words[at + 6]!;
         if (slots.due[slot]! >= 0) rows.waiting[0]!++;
       }
-      this.#add();
+      const file = fileOf.get(message++);
+      if (file === undefined) files.delete(0);
+      else files.set(0, file);
+      this.index.addFrom(view, 0);
+      this.messages++;
     }
-  }
-
-  #add(): void {
-    const image = this.#image;
-    const file = this.#files.get(this.messages);
-    if (file === undefined) image.files.delete(0);
-    else image.files.set(0, file);
-    this.index.addFrom(image, 0);
-    this.messages++;
   }
 }

@@ -57,7 +57,7 @@ export class Checkpoints {
     this.#appended = bytesAppended; // whatever becomes of it: it is not tried again at once
     if (position === null || unfit) return;
     try {
-      this.#bytes = await writeCheckpoint(this.#disk, this.#folder, index.image(), position);
+      this.#bytes = await writeCheckpoint(this.#disk, this.#folder, index.view(), position);
     } catch (error) {
       await this.#disk.unlink(`${this.#folder}/${CHECKPOINT_UNFINISHED}`).catch(() => {});
       this.#failed(codeOf(error) || String(error));

@@ -1,4 +1,4 @@
-/** The storage under rows.ts: columns of numbers that grow by doubling, and can be copied in a moment. */
+/** The storage under rows.ts: columns of numbers that grow by doubling. */
 
 type Column = Float64Array | Uint32Array | Int32Array;
 
@@ -19,12 +19,6 @@ abstract class Columns {
       larger.set(column);
       this.#set(name, larger);
     }
-  }
-
-  /** Takes over the first `used` entries of another one. */
-  protected take(other: this, used: number): void {
-    this.#room = used;
-    for (const [name, column] of other.#all()) this.#set(name, column.slice(0, used));
   }
 
   #all(): [name: string, column: Column][] {
@@ -55,12 +49,6 @@ export class RowColumns extends Columns {
   waiting = new Int32Array(FIRST);
   /** Claimed recipients; rows.ts adds ENDED when nothing but these keeps the row. */
   claims = new Int32Array(FIRST);
-
-  copy(used: number): RowColumns {
-    const copy = new RowColumns();
-    copy.take(this, used);
-    return copy;
-  }
 }
 
 /** One entry a recipient. */
@@ -75,12 +63,6 @@ export class SlotColumns extends Columns {
   detail = new Uint32Array(FIRST);
   /** Of a run that is not used, in its first slot, the next such run. */
   addressHash = new Uint32Array(FIRST);
-
-  copy(used: number): SlotColumns {
-    const copy = new SlotColumns();
-    copy.take(this, used);
-    return copy;
-  }
 }
 
 /** Named one by one: a loop over names costs a million messages two seconds. */

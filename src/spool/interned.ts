@@ -49,9 +49,4 @@ export class Interned {
     this.#texts[number] = '';
     this.#free.push(number);
   }
-
-  /** By number, as they are now. */
-  snapshot(): readonly string[] {
-    return this.#texts.slice();
-  }
 }

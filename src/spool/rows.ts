@@ -5,8 +5,8 @@
  *   row    key │ segment, at, bytes of its record │ accepted │ content bytes │ hashes: id, sender │ slots │ waiting
  *   slot   due │ claimed, warned, attempts │ domain │ hash of the address │ site │ detail
  *
- * 52 bytes a row and 28 a slot, twice that at worst, since columns double when they are full and a message's slots are
- * a power of two. Rows and slots are used again once their message is gone.
+ * 52 bytes a row and 28 a slot, or up to twice as many slots, since a message's are a power of two. Rows and slots are
+ * used again once their message is gone.
  */
 import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
@@ -36,16 +36,19 @@ const ENDED = -(2 ** 30);
 /** Code and status of an answer, without its words. */
 const CODES = /^(?:\d{3}\b)? ?(?:[245]\.\d{1,3}\.\d{1,3}\b)?/;
 
-/** A frozen copy of an index; final messages and rows that are not used are in it as well. */
-export type RowsImage = {
+/** By their numbers. */
+export type Texts = { at(number: number): string | undefined };
+
+/** The columns themselves, as they are at any moment; final messages and rows that are not used are in them as well. */
+export type RowsView = {
+  /** As of the call. */
   readonly rowsUsed: number;
   readonly rows: RowColumns;
   readonly slots: SlotColumns;
   readonly files: ReadonlyMap<Row, ContentFile>;
-  /** By their numbers. */
-  readonly domains: readonly string[];
-  readonly sites: readonly string[];
-  readonly details: readonly string[];
+  readonly domains: Texts;
+  readonly sites: Texts;
+  readonly details: Texts;
 };
 
 export class Rows implements Index {
@@ -264,22 +267,23 @@ export class Rows implements Index {
     return found.sort((one, other) => this.#row.at[one]! - this.#row.at[other]!);
   }
 
-  /** As it is now, for a checkpoint: later changes do not show in it. Some 10 ms for a million messages. */
-  image(): RowsImage {
+  /** For a checkpoint. */
+  view(): RowsView {
+    const [rows, slots, files] = [this.#row, this.#slot, this.#files];
     return {
       rowsUsed: this.#rowsUsed,
-      rows: this.#row.copy(this.#rowsUsed),
-      slots: this.#slot.copy(this.#slotsUsed),
-      files: new Map(this.#files),
-      domains: this.#domains.snapshot(),
-      sites: this.#sites.snapshot(),
-      details: this.#details.snapshot(),
+      rows,
+      slots,
+      files,
+      domains: this.#domains,
+      sites: this.#sites,
+      details: this.#details,
     };
   }
 
-  /** A message of an image that is at `from` there; its texts are those of `image`. */
-  addFrom(image: RowsImage, from: Row): Row {
-    const { rows, slots } = image;
+  /** A message that is at `from` in another index. */
+  addFrom(view: RowsView, from: Row): Row {
+    const { rows, slots } = view;
     const count = rows.count[from]!;
     const row = this.#takeRow();
     const slot = this.#takeRun(count);
@@ -289,16 +293,16 @@ export class Rows implements Index {
     this.#row.claims[row] = 0;
     this.messages++;
     this.recipientsWaiting += rows.waiting[from]!;
-    const file = image.files.get(from);
+    const file = view.files.get(from);
     if (file !== undefined) this.#files.set(row, file);
     for (let at = 0; at < count; at++) {
       this.#slot.due[slot + at] = slots.due[first + at]!;
       if (slots.due[first + at] === HELD) this.recipientsHeld++;
       this.#slot.word[slot + at] = slots.word[first + at]! & ~CLAIMED;
       this.#slot.addressHash[slot + at] = slots.addressHash[first + at]!;
-      this.#slot.domain[slot + at] = this.#domains.hold(image.domains[slots.domain[first + at]!]!);
-      this.#slot.site[slot + at] = this.#sites.hold(image.sites[slots.site[first + at]!]!);
-      this.#slot.detail[slot + at] = this.#details.hold(image.details[slots.detail[first + at]!]!);
+      this.#slot.domain[slot + at] = this.#domains.hold(view.domains.at(slots.domain[first + at]!)!);
+      this.#slot.site[slot + at] = this.#sites.hold(view.sites.at(slots.site[first + at]!)!);
+      this.#slot.detail[slot + at] = this.#details.hold(view.details.at(slots.detail[first + at]!)!);
     }
     return row;
   }

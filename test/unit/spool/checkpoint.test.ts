@@ -142,3 +142,84 @@ test('a full disk goes without a checkpoint', async () => {
   disk.plan = () => null;
   assert.equal((await openSpool(optionsFor('/spool'), disk.afterKill())).index.messages, 1);
 });
+
+/** Of a piece there are some thirty. */
+const MANY_RECIPIENTS = 1000;
+
+/** Each write to a checkpoint waits until `meanwhile` is over. */
+function slowCheckpoint(disk: SimulatedDisk, meanwhile: () => Promise<void>): void {
+  const open = disk.open.bind(disk);
+  disk.open = async (path, mode) => {
+    const file = await open(path, mode);
+    if (!path.endsWith('/checkpoint.new')) return file;
+    return {
+      ...file,
+      write: async (...given) => {
+        await meanwhile();
+        return await file.write(...given);
+      },
+    };
+  };
+}
+
+/** Resolves when one has its name, and the folder is synced. */
+async function nextCheckpoint(disk: SimulatedDisk): Promise<void> {
+  const [rename, syncFolder] = [disk.rename.bind(disk), disk.syncFolder.bind(disk)];
+  let named = false;
+  await new Promise<void>((resolve) => {
+    disk.rename = async (from, to) => {
+      await rename(from, to);
+      named ||= to === CHECKPOINT;
+    };
+    disk.syncFolder = async (path) => {
+      const durable = named;
+      await syncFolder(path);
+      if (durable) resolve();
+    };
+  });
+}
+
+test('what happens while a checkpoint is written is there, whether its piece was written before or after', async () => {
+  const disk = new SimulatedDisk();
+  const ledger = new Ledger();
+  const options = { segmentBytes: 1 << 20, checkpointEveryBytes: 1 << 30 };
+  const first = await openSpool(optionsFor('/spool', [], options), disk);
+  for (let at = 0; at < 100; at++) {
+    const message = await ledger.commit(first, contentOf(100, at), MANY_RECIPIENTS);
+    // Texts of their own: when they go, others have their numbers.
+    await ledger.mark(first, message!, [deferred(at, at), deferred(at + 1, at + 1000)]);
+    first.rest(message!);
+  }
+  await first.close();
+
+  const spool = await openSpool(optionsFor('/spool', [], { ...options, checkpointEveryBytes: 1 }), disk);
+  const rows = [...spool.index.rows()];
+  let pieces = 0;
+  slowCheckpoint(disk, async () => {
+    pieces++;
+    for (const part of [0, 1, 2, 3]) {
+      const row = rows[Math.floor((rows.length * part) / 4) + pieces]!;
+      const message = await spool.wake(row);
+      const all = message.envelope.recipients.map((_, at) => at);
+      const last = part % 2 === 0 ? delivered(...all) : all.map((at) => deferred(at, 5000 + at));
+      await ledger.mark(spool, message, [deferred(3, 4000 + pieces)]);
+      await ledger.mark(spool, message, last);
+      spool.rest(message);
+      spool.rest((await ledger.commit(spool, contentOf(100, pieces), 2))!);
+    }
+  });
+  const written = nextCheckpoint(disk);
+  spool.rest((await ledger.commit(spool, contentOf(100, 1), 1))!);
+  await written;
+  assert.ok(pieces > 6, `${pieces} writes`);
+  for (const left of [disk.afterKill(), disk.afterPowerCut(() => false)]) {
+    const reports: Report[] = [];
+    const again = await openSpool(optionsFor('/spool', reports, options), left);
+    assert.deepEqual(
+      reports.map(({ event }) => event),
+      ['spool-recovered'],
+    );
+    await ledger.fork().check(again);
+    await again.close();
+  }
+});
