@@ -10,6 +10,7 @@
  * Numbers only: a million waiting recipients are a few arrays, and no work for the garbage collector.
  */
 import { assert } from '../base/assert.ts';
+import { columnOf, grown, resized } from '../base/column.ts';
 
 const NONE = -1;
 const PLACES_MIN = 1024;
@@ -24,10 +25,10 @@ export class Line {
 }
 
 export class Places {
-  #rows = new Uint32Array(PLACES_MIN);
-  #recipients = new Uint16Array(PLACES_MIN);
-  #sinceSeconds = new Uint32Array(PLACES_MIN);
-  #next = new Int32Array(PLACES_MIN);
+  #rows = columnOf(Uint32Array, PLACES_MIN);
+  #recipients = columnOf(Uint16Array, PLACES_MIN);
+  #sinceSeconds = columnOf(Uint32Array, PLACES_MIN);
+  #next = columnOf(Int32Array, PLACES_MIN);
   /** Places that were given back; those from `#fresh` on were never in use. */
   #free = NONE;
   #fresh = 0;
@@ -106,7 +107,7 @@ export class Places {
       this.#free = this.#next[place]!;
       return place;
     }
-    if (this.#fresh === this.#rows.length) this.#resize(this.#rows.length * 2);
+    if (this.#fresh === this.#rows.length) this.#resize(grown(this.#rows.length));
     return this.#fresh++;
   }
 
@@ -118,19 +119,10 @@ export class Places {
   }
 
   #resize(length: number): void {
-    const kept = this.#fresh;
-    assert(kept <= length, 'no place is lost');
-    const rows = new Uint32Array(length);
-    rows.set(this.#rows.subarray(0, kept));
-    this.#rows = rows;
-    const recipients = new Uint16Array(length);
-    recipients.set(this.#recipients.subarray(0, kept));
-    this.#recipients = recipients;
-    const sinceSeconds = new Uint32Array(length);
-    sinceSeconds.set(this.#sinceSeconds.subarray(0, kept));
-    this.#sinceSeconds = sinceSeconds;
-    const next = new Int32Array(length);
-    next.set(this.#next.subarray(0, kept));
-    this.#next = next;
+    assert(this.#fresh <= length, 'no place is lost');
+    this.#rows = resized(this.#rows, length);
+    this.#recipients = resized(this.#recipients, length);
+    this.#sinceSeconds = resized(this.#sinceSeconds, length);
+    this.#next = resized(this.#next, length);
   }
 }

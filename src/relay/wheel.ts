@@ -10,6 +10,7 @@
  * rows.
  */
 import { assert } from '../base/assert.ts';
+import { columnOf, grown, resized } from '../base/column.ts';
 
 /** Delivery needs no finer time than this; it is also how late a look may be. */
 export const TICK_MS = 250;
@@ -26,9 +27,9 @@ export class Wheel {
   #due = NONE;
   #slotNext = 0;
   /** By row; NONE: it has no entry. */
-  #next = new Int32Array(ROWS_MIN).fill(NONE);
-  #before = new Int32Array(ROWS_MIN);
-  #slot = new Uint32Array(ROWS_MIN);
+  #next = columnOf(Int32Array, ROWS_MIN).fill(NONE);
+  #before = columnOf(Int32Array, ROWS_MIN);
+  #slot = columnOf(Uint32Array, ROWS_MIN);
   #size = 0;
 
   constructor(nowMs: number) {
@@ -128,14 +129,9 @@ export class Wheel {
 
   #grow(): void {
     const { length } = this.#next;
-    const next = new Int32Array(length * 2).fill(NONE, length);
-    next.set(this.#next);
-    this.#next = next;
-    const before = new Int32Array(length * 2);
-    before.set(this.#before);
-    this.#before = before;
-    const slot = new Uint32Array(length * 2);
-    slot.set(this.#slot);
-    this.#slot = slot;
+    const room = grown(length);
+    this.#next = resized(this.#next, room).fill(NONE, length);
+    this.#before = resized(this.#before, room);
+    this.#slot = resized(this.#slot, room);
   }
 }
