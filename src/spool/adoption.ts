@@ -15,6 +15,7 @@ import type { Copy } from './entries.ts';
 import type { ContentFile } from './message.ts';
 import { readCopy } from './reading.ts';
 import { checkContent, recover } from './recovery.ts';
+import { RowTable } from './row_table.ts';
 import type { Rows } from './rows.ts';
 import type { Segment } from './segment.ts';
 import type { Row, SpoolOptions } from './spool.ts';
@@ -133,18 +134,15 @@ async function linked(
 /** Which messages an interrupted adoption has copied already. The index has hashes of ids; equal ones are looked at. */
 class KnownIds {
   readonly #spool: JournalSpool;
-  readonly #rows = new Map<number, Row[]>();
+  readonly #rows: RowTable;
 
   constructor(spool: JournalSpool) {
     this.#spool = spool;
-    for (const row of spool.index.rows()) {
-      const hash = spool.index.idHash(row);
-      this.#rows.set(hash, [...(this.#rows.get(hash) ?? []), row]);
-    }
+    this.#rows = new RowTable(spool.index.rows(), (row) => spool.index.idHash(row));
   }
 
   async has(id: string): Promise<boolean> {
-    for (const row of this.#rows.get(hashOf(id)) ?? []) {
+    for (const row of this.#rows.all(hashOf(id))) {
       if ((await this.#idOf(row)) === id) return true;
     }
     return false;

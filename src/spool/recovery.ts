@@ -14,6 +14,7 @@ import type { Disk } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { SegmentHeader, SegmentLife } from './record.ts';
 import { BLOCK_BYTES, frameBytesOf, KIND } from './record.ts';
+import { RowTable } from './row_table.ts';
 import { Rows } from './rows.ts';
 import type { Found, Gap, ScanResult } from './scan.ts';
 import { scanSegment, Window } from './scan.ts';
@@ -64,7 +65,7 @@ class Recovery {
   readonly #from: Position | null;
   readonly #index: Rows;
   /** Live ones by the key that marks and copies name. */
-  readonly #byKey = new Map<number, Row>();
+  readonly #byKey: RowTable;
   /** Rows by the sequence of records that may not be on disk: those of one batch, or little more. */
   readonly #recent = new Map<number, Row>();
   #lastSequence = 0;
@@ -77,7 +78,7 @@ class Recovery {
     this.#index = checkpoint?.index ?? new Rows();
     this.#lastSequence = this.#from?.sequence ?? 0;
     this.#durable = this.#lastSequence;
-    for (const row of this.#index.rows()) this.#byKey.set(this.#index.key(row), row);
+    this.#byKey = new RowTable(this.#index.rows(), (row) => this.#index.key(row));
   }
 
   async run(): Promise<Recovered> {
@@ -244,11 +245,11 @@ class Recovery {
     let row = this.#byKey.get(key);
     if (row === undefined) {
       row = this.#index.add(key, envelope, states, file);
-      this.#byKey.set(key, row);
+      this.#byKey.add(row);
     } else if (states !== null) this.#index.restate(row, states);
     const frameBytes = frameBytesOf(frame.metaBytes, frame.contentBytes);
     this.#index.setPlace(row, { generation, at, frameBytes });
-    this.#touched(sequence, key, row);
+    this.#touched(sequence, row);
   }
 
   #mark(sequence: number, meta: Buffer): void {
@@ -256,13 +257,13 @@ class Recovery {
     const row = this.#byKey.get(key);
     if (row === undefined) return; // final already, or lost with a damaged record
     this.#index.apply(row, changes);
-    this.#touched(sequence, key, row);
+    this.#touched(sequence, row);
   }
 
-  #touched(sequence: number, key: number, row: Row): void {
+  #touched(sequence: number, row: Row): void {
     const final = this.#index.final(row);
     if (final) {
-      this.#byKey.delete(key);
+      this.#byKey.delete(row);
       this.#index.setPlace(row, NOWHERE);
     }
     if (sequence > this.#durable) this.#recent.set(sequence, row);
