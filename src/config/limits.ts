@@ -318,6 +318,11 @@ const TABLE = {
   ],
 
   // The gate.
+  shardYoungHeapMib: [
+    24,
+    'three half-spaces of 8 MiB: what a message needs is garbage within milliseconds; with more room it lies about for longer, and the buffers outside the heap with it: 70 MB more for a shard, and no less CPU',
+    'V8 collects what is young, some ms at a time',
+  ],
   listenBacklog: [
     4096,
     'a burst while main is busy for 0.1 s at 40,000 connects a second',

@@ -76,6 +76,7 @@ export class Supervisor {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
       recordTiming: false,
+      resourceLimits: { maxYoungGenerationSizeMb: LIMITS.shardYoungHeapMib },
     });
     // What a thread throws between the end of its task and its own; with a task under way, that rejects instead.
     this.#pool.on('error', ({ message, stack }: Error) =>
