@@ -1,9 +1,9 @@
 /** `postern config`: the policy file's schema, and a file held against it, without a process. */
 import { z } from 'zod';
-import { describeFaults, readYaml } from '../config/yaml_file.ts';
 import { hookSchemas } from '../filters/hook_schema.ts';
-import { DOCUMENT, parsePolicy } from '../policy/document.ts';
+import { DOCUMENT } from '../policy/document.ts';
 import { FACTS } from '../policy/facts.ts';
+import { readPolicyDocument } from '../relay/policy_loading.ts';
 
 /** JSON: the schema of the file (draft 2020-12), the facts that its rules may ask for, and what a hook is sent. */
 export function policySchema(): string {
@@ -16,8 +16,6 @@ export function policySchema(): string {
 
 /** Faults of the file; what it names (lists, certificates) is looked at by the relay itself. */
 export function policyFaults(path: string): readonly string[] {
-  const yaml = readYaml(path);
-  if ('faults' in yaml) return yaml.faults;
-  const parsed = parsePolicy(yaml.value);
-  return 'faults' in parsed ? describeFaults(path, yaml, parsed.faults) : [];
+  const read = readPolicyDocument(path);
+  return 'faults' in read ? read.faults : [];
 }

@@ -27,21 +27,32 @@ export async function keepGreylist(
   entriesMax: number,
   trouble: (line: string) => void,
 ): Promise<KeptGreylist> {
+  const memory = await readGreylist(disk, path, entriesMax, trouble);
+  const table = greylistTable(memory);
+  const file = new TableFile(disk, path, shapeOf(table), new Uint8Array(memory, 8, 8).slice());
+  return new Keeper(memory, table, file, trouble);
+}
+
+const shapeOf = ({ buckets }: PackedTable) => ({ rowBytes: BUCKET_BYTES, rows: buckets });
+
+/** A copy of what is kept; nothing in the folder changes. `trouble` and rejections as above. */
+export async function readGreylist(
+  disk: Disk,
+  path: string,
+  entriesMax: number,
+  trouble: (line: string) => void,
+): Promise<SharedArrayBuffer> {
   let memory = greylistMemory(entriesMax, randomSecret(8));
-  let table = greylistTable(memory);
-  const shape = { rowBytes: BUCKET_BYTES, rows: table.buckets };
-  let secret = new Uint8Array(memory, 8, 8).slice();
   try {
-    await readTable(disk, path, shape, (found) => {
-      secret = new Uint8Array(found.secret);
-      memory = greylistMemory(entriesMax, secret);
-      table = greylistTable(memory);
+    await readTable(disk, path, shapeOf(greylistTable(memory)), ({ secret }) => {
+      memory = greylistMemory(entriesMax, new Uint8Array(secret));
+      const table = greylistTable(memory);
       return ({ row, bytes }) => table.putBucket(row, bytes);
     });
   } catch (error) {
     trouble(`the greylist cannot be read, and starts anew (${codeOf(error)})`);
   }
-  return new Keeper(memory, table, new TableFile(disk, path, shape, secret), trouble);
+  return memory;
 }
 
 class Keeper implements KeptGreylist {

@@ -1,21 +1,16 @@
 /**
- * The policy file and all that it names: read at the start, on SIGHUP and when it changes; in force as a whole or
- * not at
- * all. What must outlast a change (greylist, limits, pushed recipients) is kept for the life of the process.
+ * The policy file and all that it names: read at the start, on SIGHUP and when it changes; in force as a whole
+ * or not at all. What must outlast a change (greylist, limits, pushed recipients) is kept for the life of the process.
  */
 import { LIMITS } from '../config/limits.ts';
 import { watchForChange } from '../config/watch_file.ts';
-import { describeFaults, parseYaml, readYaml } from '../config/yaml_file.ts';
-import type { GeoipMemory } from '../facts/geoip.ts';
-import { loadGeoip } from '../facts/geoip.ts';
 import type { KeptGreylist } from '../facts/greylist_file.ts';
 import { keepGreylist } from '../facts/greylist_file.ts';
-import { loadList } from '../facts/list_loading.ts';
 import { ratesMemory } from '../facts/rates.ts';
 import { PushedHashes } from '../facts/recipient_hashes.ts';
 import type { PolicyDocument } from '../policy/document.ts';
-import { parsePolicy } from '../policy/document.ts';
 import type { PolicyInForce } from '../relay/policy.ts';
+import { loadNamed, readPolicyDocument } from '../relay/policy_loading.ts';
 import { systemDisk } from '../spool/disk.ts';
 import { RuleTally } from '../telemetry/rule_counts.ts';
 
@@ -81,40 +76,19 @@ export class PolicyFile {
   }
 
   async #read(): Promise<PolicyRead> {
-    const yaml = this.#file === '' ? parseYaml('', '') : readYaml(this.#file);
-    if ('faults' in yaml) return yaml;
-    const parsed = parsePolicy(yaml.value);
-    if ('faults' in parsed) return { faults: describeFaults(this.#file, yaml, parsed.faults) };
-    return await this.#load(parsed.document);
+    const read = readPolicyDocument(this.#file);
+    return 'faults' in read ? read : await this.#load(read.document);
   }
 
   async #load(document: PolicyDocument): Promise<PolicyRead> {
-    const faults: string[] = [];
-    const lists: Record<string, SharedArrayBuffer> = {};
-    for (const [name, text] of Object.entries(document.lists)) {
-      const loaded = await loadList(name, text);
-      if ('faults' in loaded) faults.push(...loaded.faults);
-      else lists[name] = loaded.memory;
-    }
-    const { recipients: section, geoip, greylist } = document;
-    let recipients: SharedArrayBuffer | null = null;
-    if (section?.source === 'file') {
-      const loaded = await loadList('recipients', { entries: [], file: section.path });
-      if ('faults' in loaded) faults.push(...loaded.faults);
-      else recipients = loaded.memory;
-    }
-    let places: GeoipMemory | null = null;
-    if (geoip !== undefined) {
-      const loaded = await loadGeoip(geoip);
-      if ('faults' in loaded) faults.push(...loaded.faults);
-      else places = loaded.memory;
-    }
-    if (faults.length > 0) return { faults };
+    const loaded = await loadNamed(document);
+    if ('faults' in loaded) return loaded;
+    const { greylist } = document;
     if (greylist !== undefined) {
       const path = `${this.#spoolDir}/greylist`;
       this.#greylist ??= await keepGreylist(systemDisk, path, greylist.entriesMax, this.#trouble);
     }
-    const memories = { lists, recipients, geoip: places, rates: this.#rates, greylist: this.#greylist?.memory ?? null };
+    const memories = { ...loaded.memories, rates: this.#rates, greylist: this.#greylist?.memory ?? null };
     const held = this.rules.begin(
       document.rules.map(({ id, action, dryRun }) => ({ rule: id, action: action.tag, dryRun })),
     );

@@ -4,12 +4,14 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { monotonicMs, wallMs } from '../base/clock.ts';
+import type { FilteredEnvelope } from '../filters/filter.ts';
 import { composeEdits } from '../message/edits.ts';
 import type { ContentFacts, Edit, Envelope, Side } from '../message/envelope.ts';
 import type { Via } from '../message/received.ts';
 import { receivedField } from '../message/received.ts';
 import { judgeContent } from '../policy/content.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
+import type { Draft } from '../spool/spool.ts';
 import type { Arrival } from './arrival.ts';
 import type { Refused } from './because.ts';
 import type { Caller } from './front_door.ts';
@@ -35,7 +37,14 @@ export function viaOf({ address, name }: Caller, hello: Hello | null, secure: TL
   };
 }
 
+/** As filters are told of it. */
+export const filteredTls = (secure: TLSSocket | null): FilteredEnvelope['tls'] =>
+  secure === null ? null : { version: secure.getProtocol() ?? '', cipher: secure.getCipher()?.name ?? '', bits: 0 };
+
 export type Acceptance = { readonly id: string } | Refused;
+
+/** A message that may pass, in the form in which it goes to the disk. */
+export type Sealed = { readonly draft: Draft; readonly envelope: Envelope; readonly passage: Passage };
 
 /** Resolves when the message is on disk, or refused and gone. Never rejects for what the client or the disk did. */
 export async function acceptMessage(
@@ -46,16 +55,9 @@ export async function acceptMessage(
   inspection: Inspection,
 ): Promise<Acceptance> {
   const startMs = monotonicMs();
-  const refusal = judgeContent(arrival.toJudge, relay.contentRules);
-  const found = { bytes: arrival.facts.bytes, recipients: transaction.recipients.length };
-  const passage = refusal === null ? await inspection.content(found, transaction) : { key: refusal };
-  if ('key' in passage) {
-    arrival.discard();
-    return passage;
-  }
-  const { draft, content } =
-    passage.body === null ? { draft: arrival.draft, content: arrival.facts } : replaced(relay, arrival, passage);
-  const envelope = sealEnvelope(relay, origin, transaction, content, passage);
+  const sealed = await sealMessage(relay, origin, transaction, arrival, inspection);
+  if ('key' in sealed) return sealed;
+  const { draft, envelope, passage } = sealed;
   if (passage.discard || envelope.recipients.length === 0) {
     draft.discard();
     relay.logger.log('discarded', { id: envelope.id, session: origin.session, from: envelope.sender });
@@ -71,6 +73,26 @@ export async function acceptMessage(
   }
   relay.logAccepted(origin, envelope, monotonicMs() - startMs);
   return { id: envelope.id };
+}
+
+/** All that comes before the disk: the verdict over the content, and the envelope. A refused one is gone. */
+export async function sealMessage(
+  relay: Relay,
+  origin: Origin,
+  transaction: Transaction,
+  arrival: Arrival,
+  inspection: Inspection,
+): Promise<Sealed | Refused> {
+  const refusal = judgeContent(arrival.toJudge, relay.contentRules);
+  const found = { bytes: arrival.facts.bytes, recipients: transaction.recipients.length };
+  const passage = refusal === null ? await inspection.content(found, transaction) : { key: refusal };
+  if ('key' in passage) {
+    arrival.discard();
+    return passage;
+  }
+  const { draft, content } =
+    passage.body === null ? { draft: arrival.draft, content: arrival.facts } : replaced(relay, arrival, passage);
+  return { draft, passage, envelope: sealEnvelope(relay, origin, transaction, content, passage) };
 }
 
 /** A filter has another body: the header section as it came, and that. Edits lie in the header section only. */

@@ -8,7 +8,6 @@
  *
  * A stage without rules costs nothing: its sources are asked, and nobody waits for them before a rule does.
  */
-import type { TLSSocket } from 'node:tls';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Asked, Gathered } from '../facts/gather.ts';
@@ -173,7 +172,11 @@ export class Inspection {
   }
 
   /** Who looks at the content of the transaction while it arrives; null: nobody. */
-  begin({ recipients, smtpUtf8, sender }: Transaction, hello: Hello | null, tls: TLSSocket | null): ContentTap | null {
+  begin(
+    { recipients, smtpUtf8, sender }: Transaction,
+    hello: Hello | null,
+    tls: FilteredEnvelope['tls'],
+  ): ContentTap | null {
     const { side, address } = this.#subject;
     const policy = this.#policy;
     const authenticates = this.#spf !== null;
@@ -189,7 +192,7 @@ export class Inspection {
         client: { address, port: 0, name: this.#known.facts['client.name'] ?? null, pointer: null },
         helo: hello?.client ?? '',
         extended: hello?.verb === 'EHLO',
-        tls: tls === null ? null : tlsOf(tls),
+        tls,
         user: this.#subject.identity ?? null,
         sender,
         recipients: recipients.map((each) => each.address),
@@ -385,9 +388,3 @@ export class Inspection {
 }
 
 const fieldOf = ({ header, value }: Tag): string => `${header}: ${value}\r\n`;
-
-const tlsOf = (socket: TLSSocket): FilteredEnvelope['tls'] => ({
-  version: socket.getProtocol() ?? '',
-  cipher: socket.getCipher()?.name ?? '',
-  bits: 0,
-});

@@ -21,7 +21,7 @@ import * as smtp from '../smtp/session.ts';
 import { Arrival } from './arrival.ts';
 import type { Refused } from './because.ts';
 import type { Caller } from './front_door.ts';
-import { type Acceptance, acceptMessage, viaOf } from './inbound.ts';
+import { type Acceptance, acceptMessage, filteredTls, viaOf } from './inbound.ts';
 import { Input } from './input.ts';
 import { type Decision, decide, Inspection } from './inspection.ts';
 import type { Relay } from './relay.ts';
@@ -266,7 +266,8 @@ export class InboundSession implements ConnectionHandler {
     const expected = smtp.transactionOf(this.#session)?.sizeBytes ?? 0;
     const { scanner, spool, config } = this.#relay;
     const transaction = smtp.transactionOf(this.#session)!;
-    const tap = this.#inspection.begin(transaction, smtp.helloOf(this.#session), this.#connection.secure);
+    const tls = filteredTls(this.#connection.secure);
+    const tap = this.#inspection.begin(transaction, smtp.helloOf(this.#session), tls);
     const taps = tap === null ? [] : [tap];
     return new Arrival(scanner, spool.begin(expected), kind, config.messageBytesMax, taps);
   }

@@ -8,12 +8,9 @@ import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
-import { listeningAddresses, normaliseAddress } from '../net/addresses.ts';
+import { normaliseAddress } from '../net/addresses.ts';
 import { Deadlines } from '../net/connection.ts';
-import type { Dns } from '../net/dns.ts';
-import { createDns } from '../net/dns.ts';
 import { serverContext } from '../net/tls.ts';
-import type { LocalDomains } from '../policy/recipient.ts';
 import { chooseScanner } from '../scanner/index.ts';
 import { openSpool } from '../spool/index.ts';
 import type { SpoolStats } from '../spool/spool.ts';
@@ -25,10 +22,10 @@ import type { QueueNumbers } from './outbound.ts';
 import { Outbound } from './outbound.ts';
 import type { PolicyInForce, PolicyTools } from './policy.ts';
 import { Policy } from './policy.ts';
+import { policyTools } from './policy_tools.ts';
 import { PressureWord } from './pressure_word.ts';
 import type { QueueSource } from './queue_requests.ts';
 import { Relay } from './relay.ts';
-import { Router } from './router.ts';
 import { InboundSession } from './session.ts';
 import { SiteCounts } from './site_counts.ts';
 
@@ -141,27 +138,12 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   });
   const { scanner, relaxer, why } = chooseScanner();
   logger.log('scanner', { name: scanner.name, why });
-  const dns = createDns({ servers: config.dnsServers, timeoutMsMax: config.dnsSecondsMax * 1000 });
   const deadlines = new Deadlines();
-  const local = { domains: new Set(config.domains), subdomains: config.subdomains };
-  const router = routerOf(config, dns, local);
-  const policyTools: PolicyTools = {
-    config,
-    local,
-    dns,
-    relaxer,
-    deadlines,
-    hooks: filterHooks(logger),
-    insideTargets: async () => {
-      const hop = await router.nextHop(config.domains[0]!);
-      return hop.tag === 'hop' ? hop.targets : [];
-    },
-    sourceMsMax: LIMITS.sourceMsMax,
-  };
+  const { tools, router } = policyTools({ config, relaxer, deadlines, hooks: filterHooks(logger) });
   const relay = new Relay({
     config,
     spool,
-    policy: new Policy(context.policy, policyTools),
+    policy: new Policy(context.policy, tools),
     scanner,
     deadlines,
     pressure: new PressureWord(context.pressure),
@@ -175,7 +157,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   const counts = new SiteCounts(context.siteCounts, shard);
   relay.outbound = new Outbound(relay, router, counts, siteRules(config));
   relay.outbound.start();
-  return new Shard(relay, context, policyTools);
+  return new Shard(relay, context, tools);
 }
 
 /** One line for each message that a filter did not simply accept. */
@@ -199,22 +181,6 @@ const contexts = (material: TlsMaterial, ticketSecret: Uint8Array) => ({
   outside: serverContext(material, 'outside', ticketSecret),
   inside: serverContext(material, 'inside', ticketSecret),
 });
-
-function routerOf(config: Config, dns: Dns, local: LocalDomains): Router {
-  const listening = [...config.outsideListen, ...config.insideListen];
-  return new Router(dns, {
-    local,
-    insideRoute: config.insideRoute,
-    outsideRoute: config.outsideRoute,
-    outsidePort: config.outsidePort,
-    outsideTls: config.outsideTls,
-    mx: {
-      hostname: config.hostname,
-      ownAddresses: listeningAddresses(listening.map(({ host }) => host)),
-      allowPrivate: config.allowPrivateMx,
-    },
-  });
-}
 
 function siteRules(config: Config): Outbound['rules'] {
   const rulesFor = (connectionsMax: number) => ({
