@@ -2,16 +2,18 @@
  * The command line as a command, or every fault at once, each a line that says what to write. Strict: what is not
  * understood is refused, so that a misspelt filter never becomes a wider one.
  */
-import { parseArgs } from 'node:util';
 import { LIMITS } from '../config/limits.ts';
-import { nearest } from '../config/nearest.ts';
 import type { QueueFilter, QueueState } from '../relay/queue_filter.ts';
 import { filterFaults, isEverything, QUEUE_STATES } from '../relay/queue_filter.ts';
 import type { QueueRequest } from '../relay/queue_requests.ts';
 import { GROUPINGS } from '../relay/queue_requests.ts';
-import type { Flag, FlagName, QueueCommand, QueueCommandName } from './commands.ts';
-import { FLAGS, QUEUE_COMMANDS } from './commands.ts';
+import type { CheckOrder } from './check_arguments.ts';
+import { parseCheck } from './check_arguments.ts';
+import type { FlagName, QueueCommand, QueueCommandName } from './commands.ts';
+import { QUEUE_COMMANDS } from './commands.ts';
 import { generalHelp, queueHelp } from './help.ts';
+import type { Line } from './line.ts';
+import { readLine, unknown } from './line.ts';
 
 export type QueueOrder = {
   readonly tag: 'queue';
@@ -27,10 +29,11 @@ export type Parsed =
   | { readonly tag: 'faults'; readonly faults: readonly string[] }
   | { readonly tag: 'start' }
   | { readonly tag: 'schema' }
-  | { readonly tag: 'check'; readonly file: string }
+  | { readonly tag: 'policy-faults'; readonly file: string }
+  | CheckOrder
   | QueueOrder;
 
-const COMMANDS = ['start', 'queue', 'config', 'help'];
+const COMMANDS = ['start', 'check', 'queue', 'config', 'help'];
 const ROWS_DEFAULT = 1000;
 const ROWS_MAX = 1e9;
 const REASON_DEFAULT = 'given up by the operator';
@@ -43,6 +46,7 @@ export function parseCommandLine(args: readonly string[]): Parsed {
     return asksForHelp(action) ? help() : fault('start takes no argument: its environment says all');
   }
   if (command === 'config') return parseConfig(action, rest);
+  if (command === 'check') return parseCheck(args.slice(1));
   if (command !== 'queue') return fault(unknown('command', command, COMMANDS, 'postern --help'));
   const names = Object.keys(QUEUE_COMMANDS);
   if (action === '' || asksForHelp(action)) return help();
@@ -54,7 +58,7 @@ function parseConfig(action: string, rest: readonly string[]): Parsed {
   if (action === '' || [action, ...rest].some(asksForHelp)) return help();
   const [file, ...more] = rest;
   if (action === 'schema' && file === undefined) return { tag: 'schema' };
-  if (action === 'check' && file !== undefined && more.length === 0) return { tag: 'check', file };
+  if (action === 'check' && file !== undefined && more.length === 0) return { tag: 'policy-faults', file };
   return fault('write `postern config schema`, or `postern config check FILE`');
 }
 
@@ -62,62 +66,16 @@ const asksForHelp = (word: string): boolean => word === '--help' || word === '-h
 const help = (): Parsed => ({ tag: 'help', text: generalHelp() });
 const fault = (text: string): Parsed => ({ tag: 'faults', faults: [text] });
 
-function unknown(kind: string, given: string, known: readonly string[], where: string): string {
-  const meant = nearest(given, known);
-  const advice = meant === null ? '' : `; did you mean ${meant}?`;
-  return `${JSON.stringify(given)} is no ${kind}${advice} (${where} lists them)`;
-}
-
-/** What stood on the line, each flag with its values. */
-type Line = { readonly flags: ReadonlyMap<FlagName, readonly string[]>; readonly ids: readonly string[] };
-
 function parseQueue(name: QueueCommandName, args: readonly string[]): Parsed {
   const faults: string[] = [];
-  const line = read(name, args, faults);
+  const { flags: allowed, offline }: QueueCommand = QUEUE_COMMANDS[name];
+  const line = readLine({ name, allowed, help: `postern queue ${name} --help` }, args, faults);
   if (line.flags.has('help')) return { tag: 'help', text: queueHelp(name) };
   const request = requestOf(name, line, faults);
   if (faults.length > 0) return { tag: 'faults', faults };
-  const { offline }: QueueCommand = QUEUE_COMMANDS[name];
   const spoolDir = line.flags.get('spool')?.[0] ?? null;
   return { tag: 'queue', request, json: line.flags.has('json'), spoolDir, offline };
 }
-
-const OPTIONS = Object.fromEntries([
-  ...Object.entries(FLAGS).map(([name, { value }]) => [
-    name,
-    value === '' ? { type: 'boolean' as const } : { type: 'string' as const },
-  ]),
-  ['help', { type: 'boolean' as const, short: 'h' }],
-]);
-
-/** Node's own strictness stops at the first fault; with its tokens all of them are found. */
-function read(name: QueueCommandName, args: readonly string[], faults: string[]): Line {
-  const { flags: allowed }: QueueCommand = QUEUE_COMMANDS[name];
-  const flags = new Map<FlagName, string[]>();
-  const ids: string[] = [];
-  const { tokens } = parseArgs({ args: [...args], options: OPTIONS, strict: false, tokens: true });
-  for (const token of tokens) {
-    if (token.kind === 'positional') ids.push(token.value);
-    if (token.kind !== 'option') continue;
-    const flag = token.name as FlagName;
-    if (!allowed.includes(flag)) {
-      const known = allowed.map((each) => `--${each}`);
-      faults.push(unknown(`option of ${name}`, token.rawName, known, `postern queue ${name} --help`));
-      continue;
-    }
-    const row: Flag = FLAGS[flag];
-    const values = flags.get(flag) ?? [];
-    if (row.value === '' && token.value !== undefined) faults.push(`--${flag} takes no value`);
-    else if (row.value !== '' && isMissing(token.value, token.inlineValue)) {
-      faults.push(`--${flag} needs a value: --${flag} ${row.value}, or --${flag}=… where it begins with a hyphen`);
-    } else if (values.length > 0 && row.multiple !== true && row.value !== '') faults.push(`--${flag} is given twice`);
-    flags.set(flag, [...values, token.value ?? '']);
-  }
-  return { flags, ids };
-}
-
-const isMissing = (value: string | undefined, inline: boolean | undefined): boolean =>
-  value === undefined || (value.startsWith('-') && inline !== true);
 
 function requestOf(name: QueueCommandName, line: Line, faults: string[]): QueueRequest {
   const filter = filterOf(line, faults);
@@ -149,10 +107,10 @@ const unescaped = (text: string): string =>
     String.fromCharCode(Number.parseInt(short ?? long ?? '', 16)),
   );
 
-function filterOf({ flags, ids }: Line, faults: string[]): QueueFilter {
+function filterOf({ flags, words }: Line, faults: string[]): QueueFilter {
   const texts = (flag: FlagName): readonly string[] => (flags.get(flag) ?? []).map(unescaped);
   return {
-    ids: [...new Set([...ids, ...texts('id')])],
+    ids: [...new Set([...words, ...texts('id')])],
     senders: texts('sender'),
     recipients: texts('recipient'),
     domains: texts('domain'),

@@ -22,6 +22,15 @@ export const FLAGS = {
   reason: { value: 'TEXT', about: 'what the sender is told' },
   limit: { value: 'ROWS', about: 'at most so many rows, the oldest; 0: all (default 1000)' },
   by: { value: 'KIND', about: 'a line for each site (default) or domain' },
+  ip: { value: 'ADDRESS', about: "the client's address; needed" },
+  helo: { value: 'NAME', about: 'what it says in EHLO' },
+  from: { value: 'ADDRESS', about: "the sender; '<>' is the null sender of bounces" },
+  to: { value: 'ADDRESS', multiple: true, about: 'a recipient' },
+  inside: { value: '', about: 'it comes to the inside listener, not to the outside one' },
+  login: { value: 'NAME', about: 'as whom a listed proxy says that it has authenticated' },
+  tls: { value: '', about: 'it has said STARTTLS' },
+  policy: { value: 'FILE', about: 'the policy file (default: POSTERN_CONFIG)' },
+  'no-filters': { value: '', about: 'content filters are left out' },
   raw: { value: '', about: 'as it arrived, without the header fields that we add' },
   json: { value: '', about: 'one JSON object a line' },
   spool: { value: 'FOLDER', about: 'the spool folder (default: POSTERN_SPOOL_DIR, or ./var/spool)' },
@@ -29,6 +38,12 @@ export const FLAGS = {
 } as const satisfies Record<string, Flag>;
 
 export type FlagName = keyof typeof FLAGS;
+
+/** `postern check [MESSAGE]`. */
+export const CHECK_FLAGS = [
+  ...(['ip', 'helo', 'from', 'to', 'inside', 'login', 'tls'] as const),
+  ...(['policy', 'no-filters', 'json', 'help'] as const),
+] satisfies readonly FlagName[];
 
 const FILTER = ['id', 'sender', 'recipient', 'domain', 'site', 'state', 'older', 'younger'] as const;
 const EVERYWHERE = ['json', 'spool', 'help'] as const;

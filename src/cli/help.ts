@@ -1,6 +1,6 @@
 /** What `--help` says, printed from the tables. */
-import type { Flag, QueueCommand, QueueCommandName } from './commands.ts';
-import { FLAGS, QUEUE_COMMANDS } from './commands.ts';
+import type { Flag, FlagName, QueueCommand, QueueCommandName } from './commands.ts';
+import { CHECK_FLAGS, FLAGS, QUEUE_COMMANDS } from './commands.ts';
 import { EXIT } from './exit_codes.ts';
 
 const IDS = { any: '[ID…] [options]', some: 'ID… [options]', one: 'ID [options]' } as const;
@@ -28,6 +28,7 @@ export function generalHelp(): string {
       ['start', 'the relay itself, configured by its environment; as npm start'],
       ['config schema', 'the JSON Schema of the policy file, its facts, and what an HTTP hook is sent'],
       ['config check FILE', 'the faults of a policy file'],
+      ['check', 'what the policy says to a client and a message, and why; nothing is sent'],
       ...commands,
     ]),
     '',
@@ -39,18 +40,44 @@ export function generalHelp(): string {
   ].join('\n');
 }
 
+const flagRows = (flags: readonly FlagName[]): string =>
+  columns(
+    flags.map((each) => {
+      const { value, about }: Flag = FLAGS[each];
+      return [`--${each}${value === '' ? '' : ` ${value}`}`, about] as const;
+    }),
+  );
+
+const CHECK_WORDS = [
+  'The dialogue goes as far as it is told: --ip alone is a connection, --helo, --from and --to are its next commands, and',
+  'MESSAGE is a file or - for standard input. The environment is that of the relay. DNS, directories and filters are',
+  'asked for real; the running process is not asked, and nothing of it is changed: see the notes in the answer.',
+].join('\n');
+
+export function checkHelp(): string {
+  return [
+    'postern check --ip ADDRESS [--helo NAME [--from ADDRESS [--to ADDRESS… [MESSAGE]]]] [options]',
+    '',
+    '  what the policy says to a client and a message, and why; nothing is sent',
+    '',
+    flagRows(CHECK_FLAGS),
+    '',
+    CHECK_WORDS,
+    '',
+    'Exit codes:',
+    exits(),
+    '',
+  ].join('\n');
+}
+
 export function queueHelp(name: QueueCommandName): string {
   const { ids, flags, about }: QueueCommand = QUEUE_COMMANDS[name];
-  const rows = flags.map((each) => {
-    const { value, about: meaning }: Flag = FLAGS[each];
-    return [`--${each}${value === '' ? '' : ` ${value}`}`, meaning] as const;
-  });
   return [
     `postern queue ${name} ${IDS[ids]}`,
     '',
     `  ${about}`,
     '',
-    columns(rows),
+    flagRows(flags),
     '',
     ...(flags.includes('sender') ? [FILTER_WORDS, ''] : []),
     'Exit codes:',

@@ -116,7 +116,7 @@ const line = (columns: readonly { width: number; right?: boolean }[], texts: rea
 const UNSAFE = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 const UNSAFE_OR_SPACE = /[\s\\\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-function field(text: string, last: boolean): string {
+export function field(text: string, last: boolean): string {
   if (text === '') return '-';
   return text.replace(last ? UNSAFE : UNSAFE_OR_SPACE, escaped);
 }

@@ -19,6 +19,7 @@ import type { Output } from '../telemetry/console.ts';
 import { printFaults, standardOutput } from '../telemetry/console.ts';
 import type { QueueOrder } from './arguments.ts';
 import { parseCommandLine } from './arguments.ts';
+import { check } from './check_command.ts';
 import { NoProcess, queueClient } from './client.ts';
 import { policyFaults, policySchema } from './config_command.ts';
 import type { Ending } from './exit_codes.ts';
@@ -49,7 +50,9 @@ export async function runCommandLine(args: readonly string[], parts: CommandPart
     case 'schema':
       await output.print(policySchema());
       return EXIT.ok[0];
-    case 'check': {
+    case 'check':
+      return EXIT[await check(parsed, output)][0];
+    case 'policy-faults': {
       const faults = policyFaults(parsed.file);
       printFaults(faults);
       return EXIT[faults.length === 0 ? 'ok' : 'failed'][0];

@@ -61,12 +61,15 @@ export function earliestStage(when: Condition): Stage {
 
 export class Rules {
   readonly #byStage = new Map<Stage, readonly Rule[]>();
+  /** Of those that ask for a fact which nobody gives. */
+  readonly leftOut: readonly Rule[];
   /** Whatever a rule asks for. */
   readonly needed: ReadonlySet<FactId>;
 
   /** Rules that ask for a fact which nobody gives are left out; absent `given`: all facts are given. */
   constructor(all: readonly Rule[], given?: ReadonlySet<FactId>) {
     const rules = given === undefined ? all : all.filter(({ when }) => mayHold(when, given));
+    this.leftOut = all.filter((rule) => !rules.includes(rule));
     for (const rule of rules) this.#byStage.set(rule.stage, [...(this.#byStage.get(rule.stage) ?? []), rule]);
     this.needed = new Set(rules.flatMap(({ when }) => factsOf(when)));
   }

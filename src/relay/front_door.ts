@@ -88,7 +88,7 @@ export class FrontDoor {
   /** Who is behind a balancer, or why not: a key of the reply table. */
   behindBalancer(peer: Peer, announced: Announced, nowMs: number): Caller | 'insideOnly' | Refusal {
     const own = announced.tag === 'client' ? announced.address : peer.address;
-    const side = this.#sideOf(peer.door, announced.tag === 'unknown' ? null : own);
+    const side = this.sideOf(peer.door, announced.tag === 'unknown' ? null : own);
     if (side === null) return 'insideOnly';
     const caller = { ...this.direct(peer, side), address: own };
     if (announced.tag === 'local') return caller;
@@ -99,7 +99,7 @@ export class FrontDoor {
   byXclient(caller: Caller, said: Announcement, nowMs: number): Caller | 'insideOnly' | Refusal {
     const { name = caller.name, login = caller.login, address } = said;
     if (address === undefined) return { ...caller, name, login };
-    const side = this.#sideOf(caller.door, address);
+    const side = this.sideOf(caller.door, address);
     if (side === null) return 'insideOnly';
     const client = { ...caller, side, name, login, address: address ?? caller.address, proxy: caller.address };
     const counted = this.#counted({ ...client, countedKey: null }, address, nowMs);
@@ -112,8 +112,8 @@ export class FrontDoor {
     if (countedKey !== null) this.#admission.release(countedKey, nowMs);
   }
 
-  /** Null: it could be anybody, and that is a stranger. */
-  #sideOf(door: Side, address: string | null): Side | null {
+  /** `address` null: it could be anybody, and that is a stranger. Comes back as null for a stranger on an inside door. */
+  sideOf(door: Side, address: string | null): Side | null {
     const isInside = address !== null && this.#inside.contains(address);
     return judgeSide({ door, isInside, insideOnOutside: this.#insideOnOutside });
   }

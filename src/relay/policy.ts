@@ -143,6 +143,11 @@ export class Policy {
     this.wants = { mime: mime.strip.length > 0 || needs(MIME), headers: needs(HEADER) };
   }
 
+  /** Rules that are never tried, since nobody gives the facts that they ask for. */
+  get leftOut(): readonly Rule[] {
+    return this.#rules.leftOut;
+  }
+
   silent(stage: Stage): boolean {
     return this.#rules.silent(stage);
   }
