@@ -64,8 +64,10 @@ export function checkText(checked: Checked): string {
   return `${lines.join('\n')}\n`;
 }
 
-const row = (kind: string, name: string, middle: string, by: string, last: string): string =>
-  `  ${kind.padEnd(5)}  ${field(name, false).padEnd(22)} ${middle}  ${field(by, false).padEnd(18)}  ${field(last, true)}`;
+function row(kind: string, name: string, middle: string, by: string, last: string): string {
+  const [left, right] = [field(name, false).padEnd(22), field(by, false).padEnd(18)];
+  return `  ${kind.padEnd(5)}  ${left} ${middle}  ${right}  ${field(last, true)}`;
+}
 
 const milliseconds = (ms: number): string => `${ms.toFixed(1).padStart(7)} ms`;
 

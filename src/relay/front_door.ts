@@ -112,7 +112,7 @@ export class FrontDoor {
     if (countedKey !== null) this.#admission.release(countedKey, nowMs);
   }
 
-  /** `address` null: it could be anybody, and that is a stranger. Comes back as null for a stranger on an inside door. */
+  /** Of the client; null: a stranger on an inside door. Without an address it could be anybody: a stranger. */
   sideOf(door: Side, address: string | null): Side | null {
     const isInside = address !== null && this.#inside.contains(address);
     return judgeSide({ door, isInside, insideOnOutside: this.#insideOnOutside });

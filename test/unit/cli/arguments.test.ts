@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QueueOrder } from '../../../src/cli/arguments.ts';
 import { parseCommandLine } from '../../../src/cli/arguments.ts';
+import type { CheckOrder } from '../../../src/cli/check_arguments.ts';
 import { QUEUE_COMMANDS } from '../../../src/cli/commands.ts';
 import { EVERYTHING } from '../../../src/relay/queue_filter.ts';
 
@@ -134,4 +135,63 @@ test('help for everything, even beside faults', () => {
   for (const name of Object.keys(QUEUE_COMMANDS))
     assert.match(help('queue', name, '--help', '--nonsense'), new RegExp(`^postern queue ${name} `));
   assert.equal(parseCommandLine(['start']).tag, 'start');
+});
+
+function checked(...args: string[]): CheckOrder {
+  const parsed = parseCommandLine(['check', ...args]);
+  assert.equal(parsed.tag, 'check', JSON.stringify(parsed));
+  return parsed as CheckOrder;
+}
+
+test('a check goes as far as it is told', () => {
+  assert.deepEqual(checked('--ip', '::ffff:192.0.2.7'), {
+    tag: 'check',
+    request: { address: '192.0.2.7', door: 'outside', login: null, tls: false, commands: [] },
+    message: null,
+    policy: null,
+    filters: true,
+    json: false,
+  });
+  const order = checked(
+    ...['--ip', '2001:DB8::7', '--inside', '--tls', '--login', 'bob', '--helo', 'pc7', '--from', '<>'],
+    ...['--to', 'one@Example.org', '--to=<two@example.org>', '--policy', 'p.yaml', '--no-filters', '--json', '-'],
+  );
+  const { address, door, login, tls, commands } = order.request;
+  assert.deepEqual([address, door, login, tls], ['2001:db8::7', 'inside', 'bob', true]);
+  assert.deepEqual(
+    commands.map((command) =>
+      command.verb === 'RCPT' ? command.recipient.address : command.verb === 'MAIL' ? command.sender : command.verb,
+    ),
+    ['EHLO', '', 'one@example.org', 'two@example.org'],
+  );
+  assert.deepEqual([order.message, order.policy, order.filters, order.json], ['-', 'p.yaml', false, true]);
+});
+
+test('addresses beyond ASCII say SMTPUTF8 by themselves', () => {
+  const { commands } = checked('--ip', '192.0.2.7', '--helo', 'x', '--from', 'jörg@exämple.org').request;
+  const mail = commands.find((command) => command.verb === 'MAIL');
+  assert.ok(mail?.verb === 'MAIL' && mail.smtpUtf8);
+  assert.equal(mail.sender, 'jörg@xn--exmple-cua.org');
+});
+
+test('a check names every fault: what is missing before, and what is none', () => {
+  assert.deepEqual(faults('check', 'a.eml', 'b.eml', '--to', 'x@y.example', '--from=', '--ipp', '1'), [
+    '"--ipp" is no option of check; did you mean --ip? (postern check --help lists them)',
+    'check looks at one message: a file, or - for standard input',
+    'check needs --ip ADDRESS',
+    '--from needs --helo NAME',
+  ]);
+  assert.deepEqual(faults('check', '--ip', 'mail.example', '--to', 'x', 'a.eml'), [
+    '--ip: "mail.example" is no IP address',
+    "--to needs --from ADDRESS ('<>' for the null sender)",
+    '--to: "x": Bad recipient address syntax',
+  ]);
+  const bad = faults('check', '--ip', '192.0.2.7', '--helo', 'a b', '--from', 'a@b\r\nRCPT', '--to', 'a@b> NOTIFY=x');
+  assert.equal(bad.length, 3);
+  assert.match(bad[0]!, /^--helo: "a b": /);
+  assert.match(bad[1]!, /^--from: "a@b\\r\\nRCPT": Command is not text/);
+  assert.match(bad[2]!, /^--to: "a@b> NOTIFY=x": /);
+  assert.match(faults('check', '--ip', '192.0.2.7', 'a.eml')[0]!, /a message needs --to/);
+  for (const args of [['--help'], ['--ip', 'x', '-h']])
+    assert.match(help('check', ...args), /^postern check --ip ADDRESS/);
 });
