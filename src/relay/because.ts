@@ -3,7 +3,7 @@ import type { Asked } from '../facts/gather.ts';
 import type { Subject } from '../facts/source.ts';
 import type { Clause } from '../policy/decisive.ts';
 import { valueText } from '../policy/decisive.ts';
-import type { Stage } from '../policy/facts.ts';
+import type { FactId, Facts, Stage } from '../policy/facts.ts';
 import type { Final } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
 import type { Refusal } from '../smtp/replies.ts';
@@ -46,14 +46,25 @@ export const who = (stage: Stage, { helo, sender, recipient }: Subject): Because
   ...(stage === 'rcpt' && recipient !== null ? { to: printMailbox(recipient) } : {}),
 });
 
+/** `filter` null: all of them let it pass, but not to all of its recipients. */
+export function byFilter(subject: Subject, filter: string | null, asked: readonly Asked[]): Because {
+  const because = who('data', subject);
+  const answer = asked.find(({ source }) => source === filter);
+  if (filter === null || answer === undefined) return because;
+  const facts = briefText(Object.entries(answer.facts) as [FactId, Facts[FactId]][]);
+  return { ...because, filter, facts, costs: `${filter} ${roundMs(answer.ms)}` };
+}
+
 /** `dnsbl.score=7 dnswl.score=unknown` */
 export function briefFacts(clauses: readonly Clause[]): string {
-  const parts = new Map(clauses.map(({ fact, value }) => [fact, valueText(value).slice(0, VALUE_CHARS_MAX)]));
-  return [...parts]
-    .map(([fact, value]) => `${fact}=${value}`)
+  return briefText([...new Map(clauses.map(({ fact, value }) => [fact, value]))]);
+}
+
+const briefText = (facts: readonly (readonly [FactId, Facts[FactId]])[]): string =>
+  facts
+    .map(([fact, value]) => `${fact}=${valueText(value).slice(0, VALUE_CHARS_MAX)}`)
     .join(' ')
     .slice(0, BRIEF_CHARS_MAX);
-}
 
 /** `dns-list-zen.example.net 12` */
 export function briefCosts(clauses: readonly Clause[], asked: readonly Asked[]): string {

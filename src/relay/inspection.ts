@@ -28,7 +28,7 @@ import type { Command } from '../smtp/command.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
 import * as smtp from '../smtp/session.ts';
 import type { Because, Refused } from './because.ts';
-import { briefCosts, briefFacts, refusalOf, who } from './because.ts';
+import { briefCosts, briefFacts, byFilter, refusalOf, who } from './because.ts';
 import type { ContentFindings } from './content_inspection.ts';
 import { ContentInspection } from './content_inspection.ts';
 import type { Caller } from './front_door.ts';
@@ -258,8 +258,7 @@ export class Inspection {
     const { consensus, section, results } = findings;
     const filtered = this.#accepted === 'no' ? consensus : null;
     const refusal = filtered === null ? null : filterRefusal(filtered);
-    if (refusal !== null)
-      return { ...refusal, because: { ...who('data', this.#subject), filter: filtered?.decided ?? '' } };
+    if (refusal !== null) return { ...refusal, because: byFilter(this.#subject, filtered!.decided, findings.asked) };
     if (kept === null && filtered !== null) {
       discard = filtered.verdict === 'discard';
       hold = filtered.verdict === 'hold';

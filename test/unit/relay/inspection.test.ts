@@ -16,6 +16,7 @@ const TRANSACTION: Transaction = {
   ...{ sender: 'a@x.example', sizeBytes: 0, body: null, smtpUtf8: false },
   recipients: [{ address: 'b@here.example' }],
 };
+const REPLY = { code: 550, enhanced: '5.7.1', text: 'Malware' };
 const ORIGINAL = 'From: a@x.example\r\n\r\nText\r\n';
 
 /** It wants this body, whatever came. */
@@ -190,6 +191,28 @@ test('a refusal says why, in brief: the rule, what it looked at, and what that c
   assert.deepEqual([line?.rule, line?.action, line?.facts], ['block-list', 'reject', because.facts]);
   const strange = await say('RCPT TO:<b@elsewhere.example>');
   assert.deepEqual([strange!.key, strange!.because!.to], ['relayDenied', 'b@elsewhere.example']);
+});
+
+test('a refusal by a filter says which one, and what it found', async () => {
+  const filter: Filter = {
+    ...replacing(''),
+    name: 'scan',
+    begin: () => ({
+      write: () => undefined,
+      end: async () => ({ verdict: 'reject', names: ['Eicar'], headers: [], reply: REPLY }),
+      abort: () => {},
+    }),
+  };
+  const { content } = setUp('builtin: { virus: off }', { filters: [filter] });
+  const refused = await content(ORIGINAL);
+  assert.ok('key' in refused);
+  const { costs, ...because } = refused.because!;
+  assert.deepEqual([refused.key, refused.detail], ['policyReject', 'Malware [scan]']);
+  assert.deepEqual(because, {
+    ...{ stage: 'data', helo: '', from: '', filter: 'scan' },
+    facts: 'virus=Eicar filters.failed=none',
+  });
+  assert.match(costs!, /^scan \d/);
 });
 
 test('facts in a log line are bounded, however long they are', async () => {
