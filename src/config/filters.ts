@@ -91,7 +91,7 @@ const common = {
   /** From one sign of life to the next. */
   stepMs: ms(30_000),
   totalMs: ms(120_000),
-  /** Messages that it examines at once, for each shard. */
+  /** Messages that it examines at once, for each shard; a milter each from MAIL on. */
   connectionsMax: z.int().min(1).max(10_000).default(100),
   /** So many failures in a row end the asking for a while; then one message tries. */
   breaker: z.strictObject({ failures: z.int().min(1).max(1000).default(5), pauseMs: ms(30_000) }).prefault({}),

@@ -2,7 +2,7 @@
 import { LIMITS } from '../config/limits.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
 import { checkedFieldName, checkedFieldValue, checkedRecipient, checkedSender } from './checks.ts';
-import type { FilterReply, Findings } from './filter.ts';
+import type { Findings } from './filter.ts';
 import { FilterFailure, malformed } from './filter.ts';
 
 const NUMBER_MAX = 100_000;
@@ -16,7 +16,6 @@ export class Changes {
   readonly #headers: HeaderChange[] = [];
   readonly #add = new Set<string>();
   readonly #remove = new Set<string>();
-  readonly #refused: { address: string; reply: FilterReply }[] = [];
   readonly #budget: BodyBudget;
   #sender: string | undefined;
   #body: Buffer[] | null = null;
@@ -62,11 +61,6 @@ export class Changes {
     if (!this.#add.delete(address)) this.#remove.add(address);
   }
 
-  /** Of those that the envelope has. */
-  refuseRecipient(address: string, reply: FilterReply): void {
-    this.#refused.push({ address, reply });
-  }
-
   set sender(text: string) {
     this.#count1(text.length);
     this.#sender = checkedSender(text);
@@ -96,11 +90,11 @@ export class Changes {
   }
 
   get found(): Omit<Findings, 'verdict'> {
-    const touched = this.#add.size + this.#remove.size + this.#refused.length > 0;
+    const touched = this.#add.size + this.#remove.size > 0;
     return {
       headers: this.#headers,
       ...(this.#sender === undefined ? {} : { sender: this.#sender }),
-      ...(touched ? { recipients: { add: [...this.#add], remove: [...this.#remove], refused: this.#refused } } : {}),
+      ...(touched ? { recipients: { add: [...this.#add], remove: [...this.#remove] } } : {}),
       ...(this.#body === null ? {} : { body: normalised(Buffer.concat(this.#body)) }),
     };
   }

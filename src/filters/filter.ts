@@ -3,6 +3,7 @@
  * it (milter, rspamd, clamd, spamd, an HTTP hook) and however it behaves, these promises hold.
  *
  *   begin ─► write, write, … ─► end ─► Findings          abort at any time, and nothing is found
+ *   begin ─► sender ─► recipient, … ─► write, …          of a filter that hears of the envelope as the client says it
  *
  * All filters examine at the same time, so none sees what another has changed.
  */
@@ -37,6 +38,9 @@ export interface Filter {
   readonly name: string;
   /** Of the two sides, those whose messages it examines. */
   readonly side: Side | 'both';
+  /** Its examination begins when the client has named the sender, and it has a word in each reply from then on. */
+  readonly early: boolean;
+  /** Of an early one the recipients follow one by one. */
   begin(envelope: FilteredEnvelope): Examination;
   /** Idle connections end now, others as they become idle: a transaction keeps the policy that it began with. */
   close(): Promise<void>;
@@ -44,6 +48,10 @@ export interface Filter {
 
 /** One message; everything that it holds is bounded. */
 export interface Examination {
+  /** Of an early filter, and the first call: whether the transaction may begin. By its deadline; never rejects. */
+  sender(): Promise<Word>;
+  /** As above: whether this recipient may be one. One at a time. */
+  recipient(address: string): Promise<Word>;
   /**
    * Content as it will be in the journal (dots unstuffed, CRLF), in order. The bytes must not change afterwards. A
    * promise: the filter is behind, so wait. Never rejects; after the filter has spoken it is at once.
@@ -60,6 +68,9 @@ export type Verdict = 'accept' | 'reject' | 'defer' | 'discard' | 'hold';
 /** Checked: its class is the verdict's, the text one printable line of ASCII, bounded. */
 export type FilterReply = { readonly code: number; readonly enhanced: string; readonly text: string };
 
+/** On a sender or a recipient; null: nothing against it. */
+export type Word = FilterReply | null;
+
 /** Why a filter could not examine a message. */
 export type FailureReason =
   | 'unreachable'
@@ -74,7 +85,7 @@ export type FailureReason =
 
 export type Findings = {
   readonly verdict: Verdict;
-  /** Always there for reject and defer. */
+  /** There for reject and defer, and for them alone. */
   readonly reply?: FilterReply;
   readonly score?: number;
   /** The filter's own word for what it wants, or `too-large`: not examined, since larger than its contentBytesMax. */
@@ -86,8 +97,6 @@ export type Findings = {
   readonly recipients?: {
     readonly add: readonly string[];
     readonly remove: readonly string[];
-    /** Not to be delivered to, and the sender is to be told: a milter refused them one by one. Never all of them. */
-    readonly refused: readonly { readonly address: string; readonly reply: FilterReply }[];
   };
   /** Takes the place of all that follows the header section. */
   readonly body?: Buffer;

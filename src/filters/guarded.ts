@@ -13,8 +13,18 @@ import type { FilterConfig } from '../config/filters.ts';
 import type { Timers } from '../net/dns_exchange.ts';
 import { Breaker } from './breaker.ts';
 import { replyOf } from './checks.ts';
-import type { Examination, FailureReason, Filter, FilteredEnvelope, FilterHooks, Findings, Verdict } from './filter.ts';
+import type {
+  Examination,
+  FailureReason,
+  Filter,
+  FilteredEnvelope,
+  FilterHooks,
+  Findings,
+  Verdict,
+  Word,
+} from './filter.ts';
 import { ACCEPTED, FilterFailure } from './filter.ts';
+import { Hearing } from './hearing.ts';
 import { Passage } from './passage.ts';
 import { Patience } from './patience.ts';
 import type { Protocol, Subject } from './protocol.ts';
@@ -25,6 +35,7 @@ const UNHEALTHY: ReadonlySet<FailureReason> = new Set(['unreachable', 'timeout',
 export class GuardedFilter implements Filter {
   readonly name: string;
   readonly side: FilterConfig['side'];
+  readonly early: boolean;
   readonly config: FilterConfig;
   readonly protocol: Protocol;
   readonly timers: Timers;
@@ -35,6 +46,7 @@ export class GuardedFilter implements Filter {
   constructor(config: FilterConfig, protocol: Protocol, timers: Timers, hooks: FilterHooks) {
     this.name = config.name;
     this.side = config.side;
+    this.early = protocol.early === true;
     this.config = config;
     this.protocol = protocol;
     this.timers = timers;
@@ -54,6 +66,7 @@ export class GuardedFilter implements Filter {
 
 class GuardedExamination implements Examination, Subject {
   readonly envelope: FilteredEnvelope;
+  readonly hearing: Hearing;
   readonly content: Passage;
   readonly patience: Patience;
   readonly #filter: GuardedFilter;
@@ -64,6 +77,8 @@ class GuardedExamination implements Examination, Subject {
   #why: 'abort' | 'failure' = 'failure';
   #over = false;
   #tooLarge = false;
+  /** Recipients that a filter on trial would not have had. */
+  #objections = 0;
 
   constructor(filter: GuardedFilter, envelope: FilteredEnvelope) {
     this.#filter = filter;
@@ -72,15 +87,31 @@ class GuardedExamination implements Examination, Subject {
     this.patience = new Patience(filter.timers, filter.config, (detail) =>
       this.#fail(new FilterFailure('timeout', detail)),
     );
-    this.content = new Passage({
-      onThirst: () => this.patience.rest(),
-      onContent: () => this.patience.owe(),
-    });
+    const listener = { onThirst: () => this.patience.rest(), onContent: () => this.patience.owe() };
+    this.hearing = new Hearing(listener);
+    this.content = new Passage(listener);
     this.#failed.promise.catch(() => undefined); // it may fail when nobody races any more
     this.#findings = this.#run();
   }
 
+  sender(): Promise<Word> {
+    return this.#word(this.hearing.sender());
+  }
+
+  async recipient(address: string): Promise<Word> {
+    const word = await this.#word(this.hearing.recipient(address));
+    if (word === null || !this.#filter.config.dryRun) return word;
+    this.#objections++;
+    return null;
+  }
+
+  /** On what is asked, or on the whole message. */
+  #word(asked: Promise<Word>): Promise<Word> {
+    return Promise.race([asked, this.#findings.then(({ reply }) => reply ?? null)]);
+  }
+
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+    this.hearing.over();
     const wait = this.content.write(chunk, from, to);
     const bytesMax = this.#filter.config.contentBytesMax;
     if (bytesMax === 0 || this.content.bytes <= bytesMax || this.#over) return this.#over ? undefined : wait;
@@ -90,6 +121,7 @@ class GuardedExamination implements Examination, Subject {
   }
 
   end(): Promise<Findings> {
+    this.hearing.over();
     this.content.end();
     return this.#findings;
   }
@@ -120,6 +152,7 @@ class GuardedExamination implements Examination, Subject {
   #finish(): void {
     this.#over = true;
     this.patience.stop();
+    this.hearing.over();
     this.content.drop();
   }
 
@@ -133,7 +166,7 @@ class GuardedExamination implements Examination, Subject {
     }
     this.#cut = null;
     this.#finish();
-    if (this.#filter.config.dryRun) findings = onTrial(findings);
+    if (this.#filter.config.dryRun) findings = onTrial(findings, this.#objections);
     this.#filter.hooks.ended({
       filter: this.#filter.name,
       findings,
@@ -194,8 +227,11 @@ class GuardedExamination implements Examination, Subject {
 }
 
 /** What was found stays, what was asked for goes. */
-function onTrial({ verdict, reply, headers, sender, recipients, body, ...found }: Findings): Findings {
-  const touched = recipients === undefined ? 0 : Object.values(recipients).flat().length;
+function onTrial(
+  { verdict, reply, headers, sender, recipients, body, ...found }: Findings,
+  objections: number,
+): Findings {
+  const touched = objections + (recipients === undefined ? 0 : Object.values(recipients).flat().length);
   const changes = headers.length + touched + (sender === undefined ? 0 : 1) + (body === undefined ? 0 : 1);
   const accept: Verdict = 'accept';
   return { ...found, verdict: accept, headers: [], dryRun: { verdict, ...(reply && { reply }), changes } };

@@ -1,19 +1,19 @@
 /**
- * A milter, protocol 6 down to 2, spoken to as an MTA does: the whole session for each message, replayed when its
- * content begins to arrive.
+ * A milter, protocol 6 down to 2, spoken to as an MTA does: the whole session for each message, from the moment when
+ * the client has named the sender.
  *
  *   CONNECT ─► HELO ─► MAIL ─► RCPT* ─► DATA ─► HEADER* ─► end of headers ─► BODY* ─► end of body ─► changes* verdict
  *
  * Each command waits for its reply, unless the filter has said that it gives none; those leave together with the next.
- * A reply other than `continue` may end the whole at any stage. A recipient who is refused at RCPT is told of in the
- * findings: the client has had its 250 for it already.
+ * A reply other than `continue` may end the whole at any stage; up to MAIL it is our reply to MAIL. At RCPT `reject`
+ * and `defer` are about that recipient alone, and our reply to it.
  */
 import type { FilterConfigOf } from '../config/filters.ts';
 import type { BodyBudget } from './changes.ts';
 import { Changes } from './changes.ts';
 import { checkedNames, checkedReply, parsedReply } from './checks.ts';
 import { FieldSplitter } from './field_splitter.ts';
-import type { FilterReply, Findings } from './filter.ts';
+import type { FilterReply, Findings, Word } from './filter.ts';
 import { ACCEPTED, FilterFailure, malformed } from './filter.ts';
 import { applyChange } from './milter_changes.ts';
 import type { MilterLink } from './milter_link.ts';
@@ -32,6 +32,7 @@ const BODY_BYTES_MAX = 65_535;
 const BATCH_BYTES_MAX = 16_384;
 
 export class Milter implements Protocol {
+  readonly early = true;
   readonly #config: FilterConfigOf<'milter'>;
   readonly #pool: MilterPool;
   readonly #budget: BodyBudget;
@@ -61,7 +62,7 @@ export class Milter implements Protocol {
       if (dialogue.answered || !(error instanceof FilterFailure)) throw error;
       // A message that is not coming says nothing of the filter, answered or not.
       if (dialogue.cut === 'failure' || (dialogue.cut === null && error.reason !== 'died')) this.#pool.neverAgain();
-      if (dialogue.cut !== null || dialogue.contentBegun) throw error;
+      if (dialogue.cut !== null || subject.hearing.begun) throw error;
       return null;
     }
   }
@@ -103,7 +104,6 @@ class Dialogue {
   #verdict: Findings | null = null;
   #quarantine: string | null = null;
   answered = false;
-  contentBegun = false;
   cut: 'abort' | 'failure' | null = null;
   /** The end of the body was answered with `continue`. */
   inStep = false;
@@ -129,7 +129,7 @@ class Dialogue {
     return this.#found(this.#verdict!);
   }
 
-  /** With an acceptance goes what was asked for, and who was refused on the way to it. */
+  /** With an acceptance goes what was asked for. */
   #found(verdict: Findings): Findings {
     if (verdict.verdict !== 'accept') return verdict;
     const { found } = this.changes;
@@ -215,20 +215,24 @@ class Dialogue {
     }
   }
 
-  /** Those who are refused drop out; where all are, the message is. */
+  /** As the client names them. */
   async #recipients(): Promise<boolean> {
-    const { recipients } = this.#subject.envelope;
-    let left = recipients.length;
-    for (const address of recipients) {
+    const { hearing } = this.#subject;
+    let word: Word = null;
+    for (let address = await hearing.next(word); address !== null; address = await hearing.next(word)) {
       const reply = await this.#exchange('rcpt', texts(`<${address}>`), address);
-      if (reply === null || reply.tag === 'continue') continue;
+      word = null;
+      if (reply === null || reply.tag === 'continue') {
+        this.#macros.recipients++;
+        continue;
+      }
       const final = this.#final(reply);
       if (final === null) throw malformed(`${reply.tag} in answer to rcpt`);
-      this.#verdict = final;
-      if (final.reply === undefined) return false;
-      this.changes.refuseRecipient(address, final.reply);
-      if (--left === 0) return false;
-      this.#verdict = null;
+      if (final.reply === undefined) {
+        this.#verdict = final;
+        return false;
+      }
+      word = final.reply;
     }
     return true;
   }
@@ -237,7 +241,6 @@ class Dialogue {
     const { content } = this.#subject;
     const splitter = new FieldSplitter();
     for (let chunk = await content.read(); chunk !== null; chunk = await content.read()) {
-      this.contentBegun = true;
       if (splitter.done) {
         if (!(await this.#body(chunk))) return false;
         continue;

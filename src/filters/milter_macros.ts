@@ -23,6 +23,8 @@ type Values = Readonly<Record<string, string | null>>;
 export class Macros {
   readonly #session: Values;
   readonly #lists: MacroLists;
+  /** Accepted so far. */
+  recipients = 0;
 
   constructor(envelope: FilteredEnvelope, daemonName: string, lists: MacroLists) {
     this.#session = sessionValues(envelope, daemonName);
@@ -31,7 +33,10 @@ export class Macros {
 
   /** The packet that stands before the command, or null where there is nothing to tell. */
   before(stage: MacroStage & Command, recipient: string | null = null): Buffer | null {
-    const own = recipient === null ? {} : mailboxValues('rcpt', recipient);
+    const own: Values = {
+      ...(recipient === null ? {} : mailboxValues('rcpt', recipient)),
+      '{nrcpts}': String(this.recipients),
+    };
     const macros: [string, string][] = [];
     for (const name of this.#lists.get(stage) ?? DEFAULTS[stage]) {
       const value = own[name] ?? this.#session[name] ?? null;
@@ -63,7 +68,6 @@ function sessionValues(envelope: FilteredEnvelope, daemonName: string): Values {
     '{cipher_bits}': tls === null ? null : String(tls.bits),
     '{auth_authen}': user,
     '{auth_type}': user === null ? null : 'PLAIN',
-    '{nrcpts}': String(envelope.recipients.length),
   };
 }
 

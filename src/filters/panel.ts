@@ -1,23 +1,64 @@
 /**
  * All filters of one message as one: each piece of content goes to all of them at once, the slowest sets the pace, and
- * their findings become one.
+ * their findings become one. Those that are early hear of sender and recipients before, all at once, too.
  */
 import { monotonicMs } from '../base/clock.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
-import type { Examination, Filter, FilteredEnvelope, Findings, Verdict } from './filter.ts';
+import type { Examination, Filter, FilteredEnvelope, FilterReply, Findings, Verdict, Word } from './filter.ts';
 
 export type Opinion = { readonly filter: string; readonly findings: Findings };
 /** `ms`: how long it was waited for, behind the last byte. */
 export type TimedOpinion = Opinion & { readonly ms: number };
 
+/** What the client has said before it named recipients. */
+export type OpenEnvelope = Omit<FilteredEnvelope, 'recipients'>;
+
+/** A filter will not have this sender, or this recipient. */
+export type Objection = { readonly filter: string; readonly reply: FilterReply };
+
 /** In the order of the file. */
 export class PanelExamination {
-  readonly #seats: readonly { readonly name: string; readonly examination: Examination }[];
+  readonly #envelope: OpenEnvelope;
+  #seats: readonly { readonly name: string; readonly examination: Examination }[] = [];
+  readonly #filters: readonly Filter[];
+  readonly #early: ReadonlyMap<Filter, Examination>;
 
-  constructor(filters: readonly Filter[], envelope: FilteredEnvelope) {
-    this.#seats = filters
-      .filter(({ side }) => side === 'both' || side === envelope.side)
-      .map((filter) => ({ name: filter.name, examination: filter.begin(envelope) }));
+  constructor(filters: readonly Filter[], envelope: OpenEnvelope) {
+    this.#envelope = envelope;
+    this.#filters = filters.filter(({ side }) => side === 'both' || side === envelope.side);
+    const early = this.#filters.filter((filter) => filter.early);
+    this.#early = new Map(early.map((filter) => [filter, filter.begin({ ...envelope, recipients: [] })]));
+  }
+
+  /** Undefined: nobody has a word in this. Null: nobody is against it. Never rejects. */
+  sender(): Promise<Objection | null> | undefined {
+    return this.#ask((examination) => examination.sender());
+  }
+
+  /** As above; one at a time. */
+  recipient(address: string): Promise<Objection | null> | undefined {
+    return this.#ask((examination) => examination.recipient(address));
+  }
+
+  #ask(ask: (examination: Examination) => Promise<Word>): Promise<Objection | null> | undefined {
+    if (this.#early.size === 0) return undefined;
+    const words = [...this.#early].map(async ([{ name }, examination]) => {
+      const reply = await ask(examination);
+      return reply === null ? null : { filter: name, reply };
+    });
+    return Promise.all(words).then((all) => {
+      const objections = all.filter((each) => each !== null);
+      return objections.find(({ reply }) => reply.code >= 500) ?? objections[0] ?? null;
+    });
+  }
+
+  /** Content comes: now all others begin. Once. */
+  begin(recipients: readonly string[]): void {
+    const envelope = { ...this.#envelope, recipients };
+    this.#seats = this.#filters.map((filter) => ({
+      name: filter.name,
+      examination: this.#early.get(filter) ?? filter.begin(envelope),
+    }));
   }
 
   /** As `Examination.write`. */
@@ -45,6 +86,7 @@ export class PanelExamination {
   }
 
   abort(): void {
+    for (const examination of this.#early.values()) examination.abort();
     for (const { examination } of this.#seats) examination.abort();
   }
 }
@@ -83,9 +125,6 @@ export function consensusOf(opinions: readonly Opinion[]): Consensus {
           recipients: {
             add: [...new Set(recipients.flatMap(({ add }) => add))],
             remove: [...new Set(recipients.flatMap(({ remove }) => remove))],
-            refused: [
-              ...new Map(recipients.flatMap(({ refused }) => refused.map((each) => [each.address, each]))).values(),
-            ],
           },
         }),
   };

@@ -6,8 +6,8 @@
  *             └──────────── a promise from `write` while there is more than a little ───┘
  *
  * A client chooses how its content falls into spans (a dot on each line makes each line one), so small ones are copied:
- * what a filter costs follows from bytes, not from spans. A piece of memory for copies is used until it is full, whatever
- * large spans come between.
+ * what a filter costs follows from bytes, not from spans. A piece of memory for copies is used until it is full,
+ * whatever large spans come between.
  */
 import { LIMITS } from '../config/limits.ts';
 

@@ -3,12 +3,15 @@
  * Deadlines, connections at once, breaker, fail mode and dry run are not its matter but guarded.ts's.
  */
 import type { FilteredEnvelope, Findings } from './filter.ts';
+import type { Hearing } from './hearing.ts';
 import type { Passage } from './passage.ts';
 import type { Patience } from './patience.ts';
 
 /** One message, as its protocol sees it. */
 export type Subject = {
   readonly envelope: FilteredEnvelope;
+  /** Of an `early` protocol: whoever is not in the envelope yet. */
+  readonly hearing: Hearing;
   readonly content: Passage;
   /** A sign of life is `patience.owe()`. Reading content does that by itself. */
   readonly patience: Patience;
@@ -21,6 +24,8 @@ export type Subject = {
 };
 
 export interface Protocol {
+  /** As of a Filter. */
+  readonly early?: true;
   /** Rejects with FilterFailure for all that the filter does, and with nothing else. */
   examine(subject: Subject): Promise<Findings>;
   close(): Promise<void>;

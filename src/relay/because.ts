@@ -46,13 +46,13 @@ export const who = (stage: Stage, { helo, sender, recipient }: Subject): Because
   ...(stage === 'rcpt' && recipient !== null ? { to: printMailbox(recipient) } : {}),
 });
 
-/** `filter` null: all of them let it pass, but not to all of its recipients. */
-export function byFilter(subject: Subject, filter: string | null, asked: readonly Asked[]): Because {
-  const because = who('data', subject);
+/** `asked` has what the filter found, and its time, once it has seen the content. */
+export function byFilter(stage: Stage, subject: Subject, filter: string, asked: readonly Asked[]): Because {
+  const because = { ...who(stage, subject), filter };
   const answer = asked.find(({ source }) => source === filter);
-  if (filter === null || answer === undefined) return because;
+  if (answer === undefined) return because;
   const facts = briefText(Object.entries(answer.facts) as [FactId, Facts[FactId]][]);
-  return { ...because, filter, facts, costs: `${filter} ${roundMs(answer.ms)}` };
+  return { ...because, facts, costs: `${filter} ${roundMs(answer.ms)}` };
 }
 
 /** `dnsbl.score=7 dnswl.score=unknown` */

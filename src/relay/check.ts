@@ -114,18 +114,24 @@ class Check {
   }
 
   async #talk(side: Side): Promise<void> {
-    const { address, door, login, tls, commands, content } = this.#request;
+    const { address, door, login } = this.#request;
     const peer = { address, door, clientKey: clientKey(address) };
     const caller: Caller = { ...this.#relay.frontDoor.direct(peer, side), login };
     const settings = this.#relay.settings[side];
     const inspection = new Inspection(this.#relay, this.#relay.nextId(), caller, this.#witness());
+    await this.#say(caller, settings, inspection);
+    inspection.abandon(true); // filters wait for content where there is none
+  }
+
+  async #say(caller: Caller, settings: smtp.Settings, inspection: Inspection): Promise<void> {
+    const { tls, commands, content } = this.#request;
     const greeting = await inspection.connect();
     if (greeting === null) this.#heard(smtp.banner(settings));
     else return this.#heard(replyLine(greeting.key, greeting.detail ?? settings.hostname));
     if (tls) smtp.tlsStarted(this.#session);
     for (const command of commands) {
       this.#turn(STAGES[command.verb]!, command.verb === 'RCPT' ? command.recipient.address : '');
-      const decision = await decide(this.#session, command, settings, inspection, tls);
+      const decision = await decide(this.#session, command, settings, inspection, tls ? SECURE : null);
       const answer =
         decision === null
           ? smtp.perform(this.#session, command, settings)
@@ -145,7 +151,7 @@ class Check {
     this.#turn('data');
     smtp.perform(this.#session, { verb: 'DATA' }, settings);
     const hello = smtp.helloOf(this.#session);
-    const tap = inspection.begin(transaction, hello, tls ? { version: UNKNOWN_TLS, cipher: '', bits: 0 } : null);
+    const tap = inspection.begin(transaction);
     const { scanner, spool, config } = this.#relay;
     const taps = tap === null ? [] : [tap];
     const arrival = new Arrival(scanner, spool.begin(0), 'bdat', config.messageBytesMax, taps);
@@ -222,3 +228,4 @@ type Open = {
 
 /** Nobody has negotiated a version. */
 const UNKNOWN_TLS = 'TLS';
+const SECURE = { version: UNKNOWN_TLS, cipher: '', bits: 0 };

@@ -21,9 +21,8 @@ import type { Asked } from '../facts/gather.ts';
 import { merged } from '../facts/gather.ts';
 import { type Leaf, MimeExamination } from '../facts/mime.ts';
 import type { SpfResult } from '../facts/spf.ts';
-import type { FilteredEnvelope } from '../filters/filter.ts';
-import type { Consensus, Opinion } from '../filters/panel.ts';
-import { consensusOf, PanelExamination } from '../filters/panel.ts';
+import type { Consensus, Opinion, PanelExamination } from '../filters/panel.ts';
+import { consensusOf } from '../filters/panel.ts';
 import { authenticationResults, forgedResults } from '../message/authentication_results.ts';
 import type { Edit } from '../message/envelope.ts';
 import { readFields } from '../message/fields.ts';
@@ -55,8 +54,10 @@ export type ContentFindings = {
 type Wants = {
   /** Null: this message is not authenticated. */
   readonly spf: SpfResult | Promise<SpfResult> | null;
-  readonly envelope: FilteredEnvelope;
   readonly headers: boolean;
+  readonly panel: PanelExamination | null;
+  /** Ours. */
+  readonly hostname: string;
 };
 
 const NO_SECTION: HeaderSection = { fields: [], end: 0, complete: true };
@@ -87,14 +88,12 @@ export class ContentInspection implements ContentTap {
   #mimeMs = 0;
 
   constructor(policy: Policy, wants: Wants) {
-    const { filters, authenticator } = policy;
     this.#policy = policy;
-    this.#hostname = wants.envelope.hostname;
-    const panel = filters.length > 0 ? new PanelExamination(filters, wants.envelope) : null;
-    this.#panel = panel;
+    this.#hostname = wants.hostname;
+    this.#panel = wants.panel;
     this.#mime = policy.wants.mime ? new MimeExamination() : null;
-    this.#authentication = wants.spf === null ? null : authenticator.begin(wants.spf, this.#abort.signal);
-    this.#gathering = wants.headers || wants.spf !== null || panel !== null;
+    this.#authentication = wants.spf === null ? null : policy.authenticator.begin(wants.spf, this.#abort.signal);
+    this.#gathering = wants.headers || wants.spf !== null || wants.panel !== null;
   }
 
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {

@@ -14,26 +14,24 @@ import type { Asked, Gathered } from '../facts/gather.ts';
 import { merged } from '../facts/gather.ts';
 import type { Subject } from '../facts/source.ts';
 import type { SpfResult } from '../facts/spf.ts';
-import { stripParts } from '../facts/strip.ts';
 import type { FilteredEnvelope } from '../filters/filter.ts';
+import { type Objection, PanelExamination } from '../filters/panel.ts';
 import type { Side } from '../message/envelope.ts';
-import { headerEdits } from '../message/header_changes.ts';
 import { isPrivate } from '../net/addresses.ts';
 import type { Facts, Stage } from '../policy/facts.ts';
 import { unknownRecipientWaitMs } from '../policy/harvest.ts';
 import { judgeRecipient } from '../policy/recipient.ts';
 import type { Rule, Verdict } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
-import type { Command } from '../smtp/command.ts';
+import type { Command, MailCommand } from '../smtp/command.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
 import * as smtp from '../smtp/session.ts';
 import type { Because, Refused } from './because.ts';
 import { briefCosts, briefFacts, byFilter, refusalOf, who } from './because.ts';
-import type { ContentFindings } from './content_inspection.ts';
 import { ContentInspection } from './content_inspection.ts';
 import type { Caller } from './front_door.ts';
-import type { Passage } from './passage.ts';
-import { envelopeOf, filterRefusal } from './passage.ts';
+import type { Kept, Passage } from './passage.ts';
+import { filterRefusal, objectionIn, passageOf } from './passage.ts';
 import type { Policy } from './policy.ts';
 import type { Relay } from './relay.ts';
 import type { ContentTap } from './tee.ts';
@@ -55,10 +53,10 @@ export function decide(
   command: Command,
   settings: smtp.Settings,
   inspection: Inspection,
-  tls: boolean,
+  tls: FilteredEnvelope['tls'],
 ): Decision | Promise<Decision> {
   const refusal = smtp.refusal(session, command, settings);
-  return refusal === null ? inspection.command(command, tls) : { key: refusal };
+  return refusal === null ? inspection.command(command, smtp.helloOf(session), tls) : { key: refusal };
 }
 
 /** What of the relay an inspection needs. */
@@ -79,7 +77,10 @@ export class Inspection {
   /** Unknown recipients of this session. */
   #unknown = 0;
   #spf: SpfResult | Promise<SpfResult> | null = null;
+  /** From MAIL until content comes. */
+  #panel: PanelExamination | null = null;
   #content: ContentInspection | null = null;
+  #over = false;
 
   constructor(
     relay: InspectionHost,
@@ -101,17 +102,18 @@ export class Inspection {
   }
 
   /** For a command that order and limits let pass. */
-  command(command: Command, tls: boolean): Decision | Promise<Decision> {
+  command(command: Command, hello: Hello | null, tls: FilteredEnvelope['tls']): Decision | Promise<Decision> {
     switch (command.verb) {
       case 'EHLO':
       case 'HELO':
-        this.#subject = { ...this.#subject, helo: command.client, tls };
-        this.#helo = this.#said('helo', { helo: command.client.toLowerCase(), tls });
+        this.#subject = { ...this.#subject, helo: command.client, tls: tls !== null };
+        this.#helo = this.#said('helo', { helo: command.client.toLowerCase(), tls: tls !== null });
         this.#transaction = nothingKnown(); // RFC 5321 §4.1.4
         return this.#enter('helo', this.#helo);
       case 'MAIL': {
         const unavailable = this.#relay.unavailable(this.#subject.side);
-        return unavailable === null ? this.#mail(command.sender) : { key: unavailable };
+        if (unavailable !== null) return { key: unavailable };
+        return this.#heard('mail', this.#mail(command.sender), () => this.#beginFilters(command, hello, tls));
       }
       case 'RCPT': {
         const { mailbox } = command;
@@ -120,11 +122,54 @@ export class Inspection {
         const known = this.#said('rcpt', { rcpt: printMailbox(mailbox), 'rcpt.domain': mailbox.domain });
         const denied = judgeRecipient({ side: this.#subject.side, mailbox }, this.#relay.local);
         if (denied !== null) return { key: denied, because: who('rcpt', this.#subject) };
-        return this.#slowed(this.#enter('rcpt', known));
+        const decision = this.#enter('rcpt', known);
+        return this.#slowed(this.#heard('rcpt', decision, () => this.#panel?.recipient(command.recipient.address)));
       }
       default:
         return null;
     }
+  }
+
+  /** Whom the rules let pass the filters may still refuse, those that hear of the envelope. */
+  #heard(
+    stage: Stage,
+    decision: Decision | Promise<Decision>,
+    ask: () => Promise<Objection | null> | undefined,
+  ): Decision | Promise<Decision> {
+    if (this.#policy.filters.length === 0) return decision;
+    if (decision instanceof Promise) return decision.then((each) => this.#heard(stage, each, ask));
+    if (decision !== null || this.#over) return decision;
+    return ask()?.then((word) => this.#objected(stage, word)) ?? null;
+  }
+
+  /** Where a rule has accepted, no filter refuses anything. */
+  #objected(stage: Stage, word: Objection | null, asked: readonly Asked[] = []): Decision {
+    if (word === null || this.#accepted !== 'no') return null;
+    return { ...filterRefusal(word), because: byFilter(stage, this.#subject, word.filter, asked) };
+  }
+
+  #beginFilters({ sender, smtpUtf8 }: MailCommand, hello: Hello | null, tls: FilteredEnvelope['tls']) {
+    const { side, address, identity } = this.#subject;
+    this.#panel = new PanelExamination(this.#policy.filters, {
+      side,
+      id: this.#session,
+      hostname: this.#relay.config.hostname,
+      client: { address, port: 0, name: this.#known.facts['client.name'] ?? null, pointer: null },
+      helo: hello?.client ?? '',
+      extended: hello?.verb === 'EHLO',
+      tls,
+      user: identity ?? null,
+      sender,
+      smtpUtf8,
+    });
+    return this.#panel.sender();
+  }
+
+  /** The transaction is over without content, or the session is. */
+  abandon(session: boolean): void {
+    this.#over = session;
+    this.#panel?.abort();
+    this.#panel = null;
   }
 
   /** Who guesses addresses waits longer for each answer. */
@@ -172,33 +217,16 @@ export class Inspection {
   }
 
   /** Who looks at the content of the transaction while it arrives; null: nobody. */
-  begin(
-    { recipients, smtpUtf8, sender }: Transaction,
-    hello: Hello | null,
-    tls: FilteredEnvelope['tls'],
-  ): ContentTap | null {
-    const { side, address } = this.#subject;
+  begin({ recipients }: Transaction): ContentTap | null {
     const policy = this.#policy;
+    const panel = this.#panel;
+    this.#panel = null;
     const authenticates = this.#spf !== null;
-    const headers = policy.wants.headers || this.#edits(side);
-    if (!authenticates && !headers && !policy.wants.mime && policy.filters.length === 0) return null;
-    this.#content = new ContentInspection(policy, {
-      spf: this.#spf,
-      headers,
-      envelope: {
-        side,
-        id: this.#session,
-        hostname: this.#relay.config.hostname,
-        client: { address, port: 0, name: this.#known.facts['client.name'] ?? null, pointer: null },
-        helo: hello?.client ?? '',
-        extended: hello?.verb === 'EHLO',
-        tls,
-        user: this.#subject.identity ?? null,
-        sender,
-        recipients: recipients.map((each) => each.address),
-        smtpUtf8,
-      },
-    });
+    const headers = policy.wants.headers || this.#edits(this.#subject.side);
+    if (!authenticates && !headers && !policy.wants.mime && panel === null) return null;
+    panel?.begin(recipients.map((each) => each.address));
+    const { hostname } = this.#relay.config;
+    this.#content = new ContentInspection(policy, { spf: this.#spf, headers, panel, hostname });
     return this.#content;
   }
 
@@ -225,7 +253,7 @@ export class Inspection {
       ...(findings?.asked ?? []),
     ]);
     this.#subject = { ...this.#subject, recipient: null, bytes: found.bytes ?? 0 };
-    let kept: 'discard' | 'hold' | null = null;
+    let kept: Kept = null;
     for (const stage of ['headers', 'data'] as const) {
       const judged = await this.#judgement(stage, this.#transaction);
       const refused = judged === null ? null : await this.#decision(stage, judged);
@@ -234,58 +262,12 @@ export class Inspection {
       if (final === 'discard' || final === 'hold') kept = final;
       if (final !== null) break;
     }
-    return this.#passage(findings, transaction, kept);
-  }
-
-  #passage(
-    findings: ContentFindings | null,
-    transaction: Transaction,
-    kept: 'discard' | 'hold' | null,
-  ): Refused | Passage {
-    const { side } = this.#subject;
-    const { rewriting, document } = this.#policy;
+    const filtered = this.#accepted === 'no' ? (findings?.consensus ?? null) : null;
+    const refused = filtered === null ? null : this.#objected('data', objectionIn(filtered), findings?.asked);
+    if (refused !== null) return refused;
+    if (filtered?.verdict === 'discard' || filtered?.verdict === 'hold') kept ??= filtered.verdict;
     const tags = this.#tags.map(fieldOf).join('');
-    const plain = {
-      edits: {},
-      fields: tags,
-      sender: transaction.sender,
-      recipients: transaction.recipients,
-      body: null,
-      header: '',
-    };
-    let { discard, hold } = { discard: kept === 'discard', hold: kept === 'hold' };
-    if (findings === null) return { ...plain, discard, hold };
-    const { consensus, section, results } = findings;
-    const filtered = this.#accepted === 'no' ? consensus : null;
-    const refusal = filtered === null ? null : filterRefusal(filtered);
-    if (refusal !== null) return { ...refusal, because: byFilter(this.#subject, filtered!.decided, findings.asked) };
-    if (kept === null && filtered !== null) {
-      discard = filtered.verdict === 'discard';
-      hold = filtered.verdict === 'hold';
-    }
-    const direction = side === 'inside' ? 'outwards' : 'inwards';
-    const stripped = stripParts(findings.leaves, document.mime.strip, side, findings.header);
-    const wanted = consensus?.body ?? null;
-    // It stands behind the header section as it came, all of it; and nobody has looked for parts in it.
-    const body = section.complete ? wanted : null;
-    const asWanted = body === wanted && stripped !== null && (body === null || stripped.edits.length === 0);
-    const envelope = envelopeOf(transaction, consensus, rewriting, direction);
-    return {
-      discard,
-      // Where parts could not all be taken out, or a filter's body not be put in, a person decides.
-      hold: hold || (!asWanted && !discard),
-      fields: `${results === null ? '' : results.field}${tags}`,
-      edits: {
-        authentication: results?.edits ?? [],
-        strip: body === null ? (stripped?.edits ?? []) : [],
-        firewall: this.#policy.firewall(side).edits(section),
-        filters: consensus === null ? [] : headerEdits(section, consensus.headers).edits,
-        rewrite: rewriting?.edits(section, direction) ?? [],
-      },
-      ...envelope,
-      body,
-      header: findings.header,
-    };
+    return passageOf({ policy: this.#policy, side: this.#subject.side, tags, kept }, findings, transaction);
   }
 
   #enter(stage: Stage, into: Known): Decision | Promise<Decision> {

@@ -1,11 +1,14 @@
 /** What is to become of a message that may pass, and what filters have to say about that. */
-import type { Consensus } from '../filters/panel.ts';
+import { stripParts } from '../facts/strip.ts';
+import type { Consensus, Objection } from '../filters/panel.ts';
 import type { EditorName } from '../message/edits.ts';
-import type { Edit, Recipient } from '../message/envelope.ts';
+import type { Edit, Recipient, Side } from '../message/envelope.ts';
+import { headerEdits } from '../message/header_changes.ts';
 import type { Direction, Rewriting } from '../message/rewriting.ts';
 import type { Refusal } from '../smtp/replies.ts';
-import { REPLIES } from '../smtp/replies.ts';
 import type { Transaction } from '../smtp/session.ts';
+import type { ContentFindings } from './content_inspection.ts';
+import type { Policy } from './policy.ts';
 
 /** What the rules, and who looked at its content, want of a message that may pass. */
 export type Passage = {
@@ -22,21 +25,64 @@ export type Passage = {
   readonly header: string;
 };
 
-/**
- * Also where a filter refuses some of the recipients: nobody could be told afterwards, so the message is refused as a
- * whole while its sender still listens.
- */
-export function filterRefusal({ verdict, decided, reply, recipients }: Consensus): Refusal | null {
-  const [one] = recipients?.refused ?? [];
-  if (verdict === 'accept' && one !== undefined)
-    return { key: one.reply.code >= 500 ? 'policyReject' : 'policyDefer', detail: `${one.address}: ${one.reply.text}` };
-  if (verdict !== 'reject' && verdict !== 'defer') return null;
-  const detail = `${reply?.text ?? REPLIES.filterRejected[2]} [${decided ?? 'filter'}]`;
-  return { key: verdict === 'reject' ? 'policyReject' : 'policyDefer', detail };
+/** What a rule, or else a filter, wants in place of delivery. */
+export type Kept = 'discard' | 'hold' | null;
+
+type Judged = {
+  readonly policy: Policy;
+  readonly side: Side;
+  /** Fields that rules add. */
+  readonly tags: string;
+  readonly kept: Kept;
+};
+
+export function passageOf(
+  { policy, side, tags, kept }: Judged,
+  findings: ContentFindings | null,
+  transaction: Transaction,
+): Passage {
+  const { sender, recipients } = transaction;
+  const discard = kept === 'discard';
+  const hold = kept === 'hold';
+  if (findings === null) return { discard, hold, edits: {}, fields: tags, sender, recipients, body: null, header: '' };
+  const { rewriting, document } = policy;
+  const { consensus, section, results } = findings;
+  const direction = side === 'inside' ? 'outwards' : 'inwards';
+  const stripped = stripParts(findings.leaves, document.mime.strip, side, findings.header);
+  const wanted = consensus?.body ?? null;
+  // It stands behind the header section as it came, all of it; and nobody has looked for parts in it.
+  const body = section.complete ? wanted : null;
+  const asWanted = body === wanted && stripped !== null && (body === null || stripped.edits.length === 0);
+  return {
+    discard,
+    // Where parts could not all be taken out, or a filter's body not be put in, a person decides.
+    hold: hold || (!asWanted && !discard),
+    fields: `${results === null ? '' : results.field}${tags}`,
+    edits: {
+      authentication: results?.edits ?? [],
+      strip: body === null ? (stripped?.edits ?? []) : [],
+      firewall: policy.firewall(side).edits(section),
+      filters: consensus === null ? [] : headerEdits(section, consensus.headers).edits,
+      rewrite: rewriting?.edits(section, direction) ?? [],
+    },
+    ...envelopeOf(transaction, consensus, rewriting, direction),
+    body,
+    header: findings.header,
+  };
 }
 
+/** A filter's own code and words, and whose they are; who guesses addresses is counted as such. */
+export function filterRefusal({ filter, reply: { code, enhanced, text } }: Objection): Refusal {
+  const no = enhanced === '5.1.1' ? 'policyUnknown' : 'policyReject';
+  return { key: code < 500 ? 'policyDefer' : no, detail: `${text} [${filter}]`, status: { code, enhanced } };
+}
+
+/** Whose reply it is where filters will not have the message; null: it may pass. */
+export const objectionIn = ({ decided, reply }: Consensus): Objection | null =>
+  decided === null || reply === undefined ? null : { filter: decided, reply };
+
 /** Whom the message is from and for, after filters and the table of addresses. */
-export function envelopeOf(
+function envelopeOf(
   transaction: Transaction,
   consensus: Consensus | null,
   rewriting: Rewriting | null,

@@ -13,7 +13,7 @@ import type { LocalDomains } from '../policy/recipient.ts';
 import type { Scanner } from '../scanner/scanner.ts';
 import type { Outcome } from '../smtp/client.ts';
 import type { ReplyKey } from '../smtp/replies.ts';
-import { REPLIES } from '../smtp/replies.ts';
+import { codeOf } from '../smtp/replies.ts';
 import type { Settings } from '../smtp/session.ts';
 import type { Change, Row, Spool, Stored } from '../spool/spool.ts';
 import { SpoolFailure } from '../spool/spool.ts';
@@ -188,14 +188,15 @@ export class Relay {
   }
 
   /** By policy, limit or grammar; its key is stable. */
-  refused(session: string, caller: Caller, { key, detail = '', because }: Refused): void {
+  refused(session: string, caller: Caller, refused: Refused): void {
+    const { key, detail = '', because } = refused;
     this.metrics.refused(key);
     if (key === 'relayDenied' || key === 'unknownRecipient' || key === 'policyUnknown')
       this.metrics.count('recipients_refused');
     this.logger.log('refused', {
       session,
       ...loggedCaller(caller),
-      code: REPLIES[key][0],
+      code: codeOf(refused),
       reason: key,
       ...(detail === '' ? {} : { detail }),
       ...because,

@@ -13,6 +13,7 @@
  */
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
+import type { FilteredEnvelope } from '../filters/filter.ts';
 import type { CloseReason, ConnectionHandler } from '../net/connection.ts';
 import { Connection } from '../net/connection.ts';
 import { type Command, parseCommand } from '../smtp/command.ts';
@@ -38,6 +39,7 @@ export class InboundSession implements ConnectionHandler {
   readonly #account = new SessionAccount();
   #inspection: Inspection;
   readonly #session: smtp.Session;
+  #tls: FilteredEnvelope['tls'] = null;
   #mode: Mode = 'greeting';
   readonly #input = new Input();
   /** Something must happen before the next byte is looked at: a commit, a drain. */
@@ -97,6 +99,7 @@ export class InboundSession implements ConnectionHandler {
   onTls(): void {
     this.#relay.metrics.count('tls_inbound_ok');
     smtp.tlsStarted(this.#session);
+    this.#tls = filteredTls(this.#connection.secure);
     this.#mode = 'command';
     this.#connection.setDeadline(this.#relay.config.commandSecondsMax);
   }
@@ -201,7 +204,7 @@ export class InboundSession implements ConnectionHandler {
       if (command.fatal) return this.#end({ key: command.reply });
       return this.#refuse({ key: command.reply }, command.bdatBytes);
     }
-    const decision = decide(this.#session, command, this.#settings, this.#inspection, this.#connection.secure !== null);
+    const decision = decide(this.#session, command, this.#settings, this.#inspection, this.#tls);
     if (decision instanceof Promise) this.#hold(decision.then((each) => this.#decided(command, each)));
     else this.#decided(command, decision);
   }
@@ -233,11 +236,9 @@ export class InboundSession implements ConnectionHandler {
 
   #answer(answer: smtp.Answer, command: Command | null): void {
     this.#out += answer.reply;
+    // RSET, EHLO and the like end a transaction, and a BDAT message half way.
+    if (smtp.transactionOf(this.#session) === null) this.#dropArrival();
     switch (answer.action) {
-      case 'none':
-        // RSET, EHLO and the like end a BDAT message half way.
-        if (this.#arrival !== null && smtp.transactionOf(this.#session) === null) this.#dropArrival();
-        return;
       case 'read-data':
         this.#mode = 'content';
         this.#chunkLeft = Number.POSITIVE_INFINITY;
@@ -263,18 +264,17 @@ export class InboundSession implements ConnectionHandler {
   }
 
   #newArrival(kind: 'data' | 'bdat'): Arrival {
-    const expected = smtp.transactionOf(this.#session)?.sizeBytes ?? 0;
     const { scanner, spool, config } = this.#relay;
     const transaction = smtp.transactionOf(this.#session)!;
-    const tls = filteredTls(this.#connection.secure);
-    const tap = this.#inspection.begin(transaction, smtp.helloOf(this.#session), tls);
-    const taps = tap === null ? [] : [tap];
-    return new Arrival(scanner, spool.begin(expected), kind, config.messageBytesMax, taps);
+    const tap = this.#inspection.begin(transaction);
+    const draft = spool.begin(transaction.sizeBytes);
+    return new Arrival(scanner, draft, kind, config.messageBytesMax, tap === null ? [] : [tap]);
   }
 
   #dropArrival(): void {
     this.#arrival?.discard();
     this.#arrival = null;
+    this.#inspection.abandon(this.#mode === 'over');
   }
 
   #expectContent(): void {
@@ -288,14 +288,9 @@ export class InboundSession implements ConnectionHandler {
     this.#chunkLeft -= taken;
     if (arrival.ended) this.#messageRead(arrival);
     else if (this.#chunkLeft === 0) this.#chunkRead(arrival);
-    else this.#goOn(behind);
+    else this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
+    if (behind !== undefined) this.#hold(behind); // more is to come, when the disk is ready for it
     return true;
-  }
-
-  /** More content is to come, when the disk is ready for it. */
-  #goOn(behind: Promise<void> | undefined): void {
-    this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
-    if (behind !== undefined) this.#hold(behind);
   }
 
   #chunkRead(arrival: Arrival): void {

@@ -100,8 +100,13 @@ export const REPLIES = {
 
 export type ReplyKey = keyof typeof REPLIES;
 
+/** In place of those of the table. */
+export type Status = { readonly code: number; readonly enhanced: string };
+
 /** A reply of class 4 or 5, and what stands where its text has %s. */
-export type Refusal = { readonly key: ReplyKey; readonly detail?: string };
+export type Refusal = { readonly key: ReplyKey; readonly detail?: string; readonly status?: Status };
+
+export const codeOf = ({ key, status }: Refusal): number => status?.code ?? REPLIES[key][0];
 
 /** RFC 5321 §4.5.3.1.5, octets with the CRLF. */
 const REPLY_LINE_BYTES_MAX = 512;
@@ -114,8 +119,8 @@ const withoutDetail = new Map<ReplyKey, string>();
  * The reply as wire text: one line with its CRLF, or several where the words are long (RFC 5321 §4.2.1). `detail` goes
  * where the text has %s; whatever it holds, it stays one reply: what is not printable ASCII becomes `?`.
  */
-export function replyLine(key: ReplyKey, detail?: string): string {
-  if (detail !== undefined) return print(key, detail);
+export function replyLine(key: ReplyKey, detail?: string, status?: Status): string {
+  if (detail !== undefined) return print(key, detail, status);
   let line = withoutDetail.get(key);
   if (line === undefined) {
     line = print(key, '');
@@ -124,8 +129,9 @@ export function replyLine(key: ReplyKey, detail?: string): string {
   return line;
 }
 
-function print(key: ReplyKey, detail: string): string {
-  const [code, enhanced, text] = REPLIES[key];
+function print(key: ReplyKey, detail: string, own?: Status): string {
+  const [, , text] = REPLIES[key];
+  const { code, enhanced } = own ?? { code: REPLIES[key][0], enhanced: REPLIES[key][1] };
   const words = text.replace('%s', () => detail).replace(/[^\x20-\x7e]/g, '?');
   const status = enhanced === '' ? '' : `${enhanced} `; // on each line: RFC 2034 §4
   const room = REPLY_LINE_BYTES_MAX - `${code} ${status}\r\n`.length;

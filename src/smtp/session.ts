@@ -19,7 +19,7 @@ import type { Recipient, Side } from '../message/envelope.ts';
 import type { Command, MailCommand, RcptCommand } from './command.ts';
 import { ehloReply } from './ehlo.ts';
 import type { Refusal, ReplyKey } from './replies.ts';
-import { REPLIES, replyLine } from './replies.ts';
+import { codeOf, replyLine } from './replies.ts';
 import type { Announcement } from './xclient.ts';
 
 /** Never changed: the EHLO replies of a Settings are printed once. */
@@ -279,9 +279,10 @@ const ABOUT_RECIPIENTS: ReadonlySet<ReplyKey> = new Set<ReplyKey>(['relayDenied'
  * Somebody said no: `refusal`, the parser, or policy. Counts it; a spent budget ends the session with 421. A refused
  * BDAT ends the transaction, whether its line could be parsed or not: say so by `bdat`.
  */
-export function refuse(session: Session, { key, detail }: Refusal, settings: Settings, bdat = false): Answer {
+export function refuse(session: Session, refused: Refusal, settings: Settings, bdat = false): Answer {
+  const { key, detail, status } = refused;
   if (bdat && session.state.tag !== 'new') session.state = READY;
-  const [code] = REPLIES[key];
+  const code = codeOf(refused);
   if (code === 421) return { reply: replyLine(key, settings.hostname), action: 'close' };
   if (code < 500 || (session.afterRefusal && FOLLOWING.has(key))) session.putOffs++;
   else if (ABOUT_RECIPIENTS.has(key)) session.unknownRecipients++;
@@ -291,7 +292,7 @@ export function refuse(session: Session, { key, detail }: Refusal, settings: Set
     session.badCommands > settings.badCommandsMax ||
     session.unknownRecipients > settings.unknownRecipientsMax ||
     session.putOffs > settings.recipientsMax;
-  const reply = replyLine(key, detail);
+  const reply = replyLine(key, detail, status);
   if (!spent) return { reply, action: 'none' };
   return { reply: reply + replyLine('tooManyErrors', settings.hostname), action: 'close' };
 }

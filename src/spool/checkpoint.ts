@@ -8,7 +8,7 @@
  *   offset bytes field                             offset bytes field
  *        0     4 "PCKP"                                 0     4 bytes of the payload
  *        4     4 version                                4     4 crc of the payload
- *        8     4 crc of 12..64                          8     n payload: texts, as MessagePack [domains, sites, details,
+ *        8     4 crc of 12..64                          8     n payload: texts, MessagePack [domains, sites, details,
  *       12     4 generation ┐ records from here               [[message, name, bytes, crc]…]]; then the messages that
  *       16     4 salt       │ on are later than               they are for, whole ones; after either, up to a
  *       20     4 offset     ┘ the checkpoint                  multiple of 8, zeros

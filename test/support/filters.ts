@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { FilterConfig } from '../../src/config/filters.ts';
 import { filterSchema } from '../../src/config/filters.ts';
 import { createFilter } from '../../src/filters/create.ts';
-import type { Filter, FilterEnd, FilteredEnvelope, Findings } from '../../src/filters/filter.ts';
+import type { Examination, Filter, FilterEnd, FilteredEnvelope, Findings, Word } from '../../src/filters/filter.ts';
 import { Deadlines } from '../../src/net/connection.ts';
 import type { Timers } from '../../src/net/dns_exchange.ts';
 import { temporaryFolder } from './folders.ts';
@@ -69,15 +69,29 @@ export function startFilter(row: Record<string, unknown>, timers: Timers = CLOCK
   return { filter, ends, breaker };
 }
 
+/** As the session does it; `told` hears the word on each recipient. */
+async function begun(
+  filter: Filter,
+  envelope: FilteredEnvelope,
+  told: (address: string, word: Word) => void,
+): Promise<Examination> {
+  if (!filter.early) return filter.begin(envelope);
+  const examination = filter.begin({ ...envelope, recipients: [] });
+  if ((await examination.sender()) !== null) return examination;
+  for (const address of envelope.recipients) told(address, await examination.recipient(address));
+  return examination;
+}
+
 /** Waits where the filter asks for it. */
 export async function examine(
   filter: Filter,
   content: string | Buffer = MESSAGE,
   envelope: FilteredEnvelope = ENVELOPE,
   pieceBytes = 65_536,
+  told: (address: string, word: Word) => void = () => undefined,
 ): Promise<Findings> {
   const bytes = typeof content === 'string' ? Buffer.from(content, 'latin1') : content;
-  const examination = filter.begin(envelope);
+  const examination = await begun(filter, envelope, told);
   for (let at = 0; at < bytes.length; at += pieceBytes) {
     await examination.write(bytes, at, Math.min(at + pieceBytes, bytes.length));
   }

@@ -254,7 +254,7 @@ test('on trial a filter changes nothing, and what it would have done is told', a
       headers: [{ tag: 'remove', name: 'A', nth: 1 }],
       sender: '',
       body: Buffer.from('x'),
-      recipients: { add: ['a@b.test'], remove: [], refused: [] },
+      recipients: { add: ['a@b.test'], remove: [] },
     }),
     { dryRun: true },
   );

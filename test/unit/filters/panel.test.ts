@@ -9,9 +9,16 @@ import { ENVELOPE } from '../../support/filters.ts';
 const says = (filter: string, findings: Partial<Findings>) => ({ filter, findings: { ...ACCEPTED, ...findings } });
 const reply = { code: 550, enhanced: '5.7.1', text: 'no' };
 
-function seat(name: string, side: Filter['side'], examination: Partial<Examination>): Filter {
-  const whole = { write: () => undefined, end: async () => ACCEPTED, abort: () => undefined, ...examination };
-  return { name, side, begin: () => whole, close: async () => undefined };
+function seat(name: string, side: Filter['side'], examination: Partial<Examination>, early = false): Filter {
+  const whole: Examination = {
+    sender: async () => null,
+    recipient: async () => null,
+    write: () => undefined,
+    end: async () => ACCEPTED,
+    abort: () => undefined,
+    ...examination,
+  };
+  return { name, side, early, begin: () => whole, close: async () => undefined };
 }
 
 test('the gravest verdict holds, and of equal ones the first', () => {
@@ -28,18 +35,17 @@ test('the gravest verdict holds, and of equal ones the first', () => {
 
 test('changes add up in order, and of two senders or bodies the later stays', () => {
   const change = (name: string) => ({ tag: 'remove', name, nth: 1 }) as const;
-  const refused = [{ address: 'bob@postern.test', reply }];
   const outcome = consensusOf([
     says('one', {
       headers: [change('A')],
       sender: 'a@x.test',
       body: Buffer.from('1'),
-      recipients: { add: ['x@y.test'], remove: [], refused },
+      recipients: { add: ['x@y.test'], remove: [] },
     }),
     says('two', {
       headers: [change('B')],
       sender: '',
-      recipients: { add: ['x@y.test'], remove: ['c@d.test'], refused },
+      recipients: { add: ['x@y.test'], remove: ['c@d.test'] },
     }),
   ]);
   assert.deepEqual(outcome, {
@@ -48,7 +54,7 @@ test('changes add up in order, and of two senders or bodies the later stays', ()
     headers: [change('A'), change('B')],
     sender: '',
     body: Buffer.from('1'),
-    recipients: { add: ['x@y.test'], remove: ['c@d.test'], refused },
+    recipients: { add: ['x@y.test'], remove: ['c@d.test'] },
   });
 });
 
@@ -64,6 +70,8 @@ test('the slowest sets the pace, and only filters of the message’s side are as
     seat('four', 'both', { write: () => slower.promise, abort: () => aborted.push('four') }),
   ];
   const panel = new PanelExamination(filters, ENVELOPE);
+  assert.equal(panel.sender(), undefined, 'nobody is early');
+  panel.begin(ENVELOPE.recipients);
   const wait = panel.write(Buffer.from('x'), 0, 1)!.then(() => asked.push('all'));
   slow.resolve();
   await slow.promise;
@@ -77,6 +85,36 @@ test('the slowest sets the pace, and only filters of the message’s side are as
   panel.abort();
   assert.deepEqual(aborted, ['one', 'three', 'four']);
   const single = new PanelExamination(filters.slice(0, 3), ENVELOPE);
+  single.begin(ENVELOPE.recipients);
   assert.equal(single.write(Buffer.from('x'), 0, 1), slow.promise);
   assert.equal(new PanelExamination([], ENVELOPE).write(Buffer.from('x'), 0, 1), undefined);
+});
+
+test('early ones are asked at once, of objections the gravest holds, and the rest begin with the content', async () => {
+  const begun: string[] = [];
+  const later = { code: 451, enhanced: '4.7.1', text: 'later' };
+  const objecting = (name: string, word: typeof reply | null): Filter => {
+    const early = seat(name, 'outside', { sender: async () => word, recipient: async () => word }, true);
+    const begin: Filter['begin'] = (envelope) => {
+      begun.push(`${name} ${envelope.recipients}`);
+      return early.begin(envelope);
+    };
+    return { ...early, begin };
+  };
+  const late = { ...objecting('late', reply), early: false };
+  const panel = new PanelExamination(
+    [late, objecting('none', null), objecting('defers', later), objecting('rejects', reply)],
+    ENVELOPE,
+  );
+  assert.deepEqual(begun, ['none ', 'defers ', 'rejects ']);
+  assert.deepEqual(await panel.recipient('a@b.test'), { filter: 'rejects', reply });
+  panel.begin(['a@b.test']);
+  assert.deepEqual(begun.slice(3), ['late a@b.test']);
+  assert.deepEqual(
+    (await panel.end()).map(({ filter }) => filter),
+    ['late', 'none', 'defers', 'rejects'],
+  );
+  const two = new PanelExamination([objecting('defers', later), objecting('none', null)], ENVELOPE);
+  assert.deepEqual(await two.sender(), { filter: 'defers', reply: later });
+  assert.equal(await new PanelExamination([objecting('none', null)], ENVELOPE).sender(), null);
 });

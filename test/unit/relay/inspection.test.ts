@@ -19,15 +19,19 @@ const TRANSACTION: Transaction = {
 const REPLY = { code: 550, enhanced: '5.7.1', text: 'Malware' };
 const ORIGINAL = 'From: a@x.example\r\n\r\nText\r\n';
 
+const PASSIVE = {
+  sender: async () => null,
+  recipient: async () => null,
+  write: () => undefined,
+  abort: () => {},
+};
+
 /** It wants this body, whatever came. */
 const replacing = (text: string): Filter => ({
   name: 'milter',
   side: 'both',
-  begin: () => ({
-    write: () => undefined,
-    end: async () => ({ verdict: 'accept', headers: [], body: Buffer.from(text) }),
-    abort: () => {},
-  }),
+  early: false,
+  begin: () => ({ ...PASSIVE, end: async () => ({ verdict: 'accept', headers: [], body: Buffer.from(text) }) }),
   close: async () => {},
 });
 
@@ -61,11 +65,12 @@ function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: S
   const say = async (line: string, tls = false) => {
     const command = parseCommand(line);
     assert.ok(command.verb !== 'mistake');
-    return await inspection.command(command, tls);
+    return await inspection.command(command, null, tls ? { version: 'TLSv1.3', cipher: 'x', bits: 0 } : null);
   };
   const content = async (text: string) => {
     const bytes = Buffer.from(text);
-    inspection.begin(TRANSACTION, null, null)?.write(bytes, 0, bytes.length);
+    if (filters.length > 0) await say('MAIL FROM:<a@x.example>');
+    inspection.begin(TRANSACTION)?.write(bytes, 0, bytes.length);
     return await inspection.content({ bytes: bytes.length, recipients: 1 }, TRANSACTION);
   };
   const pass = async (text: string): Promise<Passage> => {
@@ -198,18 +203,18 @@ test('a refusal by a filter says which one, and what it found', async () => {
     ...replacing(''),
     name: 'scan',
     begin: () => ({
-      write: () => undefined,
+      ...PASSIVE,
       end: async () => ({ verdict: 'reject', names: ['Eicar'], headers: [], reply: REPLY }),
-      abort: () => {},
     }),
   };
-  const { content } = setUp('builtin: { virus: off }', { filters: [filter] });
+  const { say, content } = setUp('builtin: { virus: off }', { filters: [filter] });
+  await say('MAIL FROM:<a@x.example>');
   const refused = await content(ORIGINAL);
   assert.ok('key' in refused);
   const { costs, ...because } = refused.because!;
   assert.deepEqual([refused.key, refused.detail], ['policyReject', 'Malware [scan]']);
   assert.deepEqual(because, {
-    ...{ stage: 'data', helo: '', from: '', filter: 'scan' },
+    ...{ stage: 'data', helo: '', from: 'a@x.example', filter: 'scan' },
     facts: 'virus=Eicar filters.failed=none',
   });
   assert.match(costs!, /^scan \d/);

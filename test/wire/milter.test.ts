@@ -1,0 +1,156 @@
+/** A milter has its word at MAIL and RCPT, in the reply that the client is waiting for. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { MilterCommand } from '../support/fake_milter.ts';
+import { FakeMilter, reply } from '../support/fake_milter.ts';
+import { temporaryFolder } from '../support/folders.ts';
+import type { PosternProcess } from '../support/postern.ts';
+import { DOMAIN, startPostern } from '../support/postern.ts';
+import { SmtpClient } from '../support/smtp_client.ts';
+import { SmtpPeer } from '../support/smtp_peer.ts';
+
+const TEXT = 'Subject: x\r\n\r\nx\r\n';
+
+/** By letter and a word in its data. */
+const ANSWERS: readonly (readonly [letter: string, word: string, answer: Buffer])[] = [
+  ['M', 'refused@', reply('y', '553 5.7.9 I know %%you\0')],
+  ['M', 'later@', reply('t')],
+  ['M', 'away@', reply('d')],
+  ['M', 'broken@', reply('y', '250 2.0.0 fine\0')],
+  ['R', 'gone@', reply('y', '550-5.1.1 Moved\r\n550 5.1.1 to nowhere\0')],
+  ['R', 'full@', reply('y', '452 4.2.2 Mailbox full\0')],
+  ['R', 'long@', reply('y', `550 5.7.1 ${'x'.repeat(3000)}\0`)],
+  ['R', 'bells@', reply('y', '550 5.7.1 \x07a\tb\x7f\0')],
+  ['E', '', reply('y', '554 5.6.0 Not this content\0')],
+];
+
+describe('a milter', () => {
+  const clients: SmtpClient[] = [];
+  let milter: FakeMilter;
+  let inside: SmtpPeer;
+  let postern: PosternProcess;
+  let refusesContent = false;
+  const answer = ({ letter, data }: MilterCommand) => {
+    if (letter === 'E' && !refusesContent) return undefined;
+    const found = ANSWERS.find(([of, word]) => of === letter && data.toString('latin1').includes(word));
+    return found && [found[2]];
+  };
+  before(async () => {
+    milter = await FakeMilter.start({ answer });
+    inside = await SmtpPeer.start();
+    const file = join(temporaryFolder('milter'), 'policy.yaml');
+    writeFileSync(
+      file,
+      `
+rules:
+  - { id: friend, when: { helo: friend.example }, do: { accept: true } }
+  - { id: not-here, when: { rcpt: { like: "not-here@*" } }, do: { reject: "Not here" } }
+filters:
+  - { name: milt, type: milter, at: "${milter.at}", breaker: { failures: 1000 } }
+authentication: { check: false }
+`,
+    );
+    postern = await startPostern({ INSIDE_ROUTE: inside.url, CONFIG: file, WORKERS: '1' });
+  });
+  after(async () => {
+    for (const client of clients) client.destroy();
+    await postern?.stop();
+    await inside?.close();
+    await milter?.close();
+  });
+
+  const greeted = async (name?: string): Promise<SmtpClient> => {
+    const client = await SmtpClient.greeted(postern.outside, name);
+    clients.push(client);
+    return client;
+  };
+  const rcpt = (name: string) => `RCPT TO:<${name}@${DOMAIN}>`;
+
+  test('refuses a sender in its own words, and the session goes on', async () => {
+    const client = await greeted();
+    const refused = await client.command('MAIL FROM:<refused@client.example>', 553);
+    assert.equal(refused.text, '553 5.7.9 I know %you [milt]');
+    assert.equal((await client.command('MAIL FROM:<later@client.example>', 451)).text.slice(0, 9), '451 4.7.1');
+    await client.command(rcpt('bob'), 503);
+    await client.deliver('a@client.example', [`bob@${DOMAIN}`], TEXT);
+    const { reason, detail, stage, filter } = await postern.logged('refused', ({ code }) => code === 553);
+    assert.deepEqual([reason, detail], ['policyReject', 'I know %you [milt]']);
+    assert.deepEqual([stage, filter], ['mail', 'milt']);
+  });
+
+  test('refuses single recipients, and the message goes to the others', async () => {
+    const client = await greeted();
+    await client.command('MAIL FROM:<a@client.example>', 250);
+    assert.equal((await client.command(rcpt('gone'), 550)).text, '550 5.1.1 Moved to nowhere [milt]');
+    assert.equal((await client.command(rcpt('full'), 452)).text, '452 4.2.2 Mailbox full [milt]');
+    const cut = (await client.command(rcpt('long'), 550)).text;
+    assert.match(cut, /^550 5\.7\.1 x{400} \[milt\]$/);
+    assert.equal((await client.command(rcpt('bells'), 550)).text, '550 5.7.1 ?a b? [milt]');
+    await client.command(rcpt('bob'), 250);
+    await client.command('DATA', 354);
+    const queued = await client.command(`${TEXT}.`, 250);
+    const { recipients } = await inside.receivedId(/queued as (\S+)/.exec(queued.text)![1]!);
+    assert.deepEqual(recipients, [`bob@${DOMAIN}`]);
+  });
+
+  test('hears of those alone whom the rules let pass, each once', async () => {
+    const client = await greeted();
+    const heard = milter.told('R').length;
+    await client.command('MAIL FROM:<a@client.example>', 250);
+    await client.command(rcpt('not-here'), 550);
+    await client.command(rcpt('carol'), 250);
+    assert.deepEqual(milter.told('R').slice(heard), [`<carol@${DOMAIN}>|`]);
+  });
+
+  test('all in one write is answered in its order', async () => {
+    const client = await greeted();
+    const group = ['MAIL FROM:<a@client.example>', rcpt('gone'), rcpt('bob'), 'DATA'];
+    await client.send(`${group.join('\r\n')}\r\n`);
+    for (const code of [250, 550, 250, 354]) await client.expect(code);
+    await client.command(`${TEXT}.`, 250);
+  });
+
+  test('that discards at MAIL has all accepted, and nothing arrives', async () => {
+    const client = await greeted();
+    const heard = milter.told('R').length;
+    await client.deliver('away@client.example', [`bob@${DOMAIN}`, `gone@${DOMAIN}`], TEXT);
+    assert.equal(milter.told('R').length, heard);
+    await postern.logged('discarded', ({ from }) => from === 'away@client.example');
+  });
+
+  test('whose word is none has failed: closed, so 451', async () => {
+    const client = await greeted();
+    const { text } = await client.command('MAIL FROM:<broken@client.example>', 451);
+    assert.match(text, /^451 4\.3\.0 .*\[milt\]$/);
+  });
+
+  test('refuses the content with its own code', async () => {
+    refusesContent = true;
+    const { text } = await (await greeted()).offer('a@client.example', [`bob@${DOMAIN}`], TEXT);
+    refusesContent = false;
+    assert.equal(text, '554 5.6.0 Not this content [milt]');
+  });
+
+  test('is not heard where a rule has accepted', async () => {
+    const client = await greeted('friend.example');
+    await client.deliver('refused@client.example', [`bob@${DOMAIN}`], TEXT);
+  });
+
+  for (const [what, ends] of [
+    ['RSET', (client: SmtpClient) => client.command('RSET', 250)],
+    ['EHLO', (client: SmtpClient) => client.command('EHLO again.example', 250)],
+    ['QUIT', (client: SmtpClient) => client.command('QUIT', 221)],
+    ['the end of the connection', async (client: SmtpClient) => client.destroy()],
+  ] as const) {
+    test(`is told by ${what} that the message is not coming`, async () => {
+      const client = await greeted();
+      await client.command('MAIL FROM:<a@client.example>', 250);
+      await client.command(rcpt('bob'), 250);
+      const aborts = milter.told('A').length;
+      await ends(client);
+      await milter.heard('A', aborts + 1);
+    });
+  }
+});
