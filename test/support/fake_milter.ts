@@ -9,8 +9,8 @@ import { startPeer, trickle } from './filters.ts';
 
 export type MilterCommand = { readonly letter: string; readonly data: Buffer; readonly connection: number };
 
-/** Packets to send; null: none at all; `hang-up` closes. */
-export type MilterAnswer = readonly Buffer[] | null | 'hang-up';
+/** Packets to send, at once or later; null: none at all; `hang-up` closes. */
+export type MilterAnswer = readonly Buffer[] | Promise<readonly Buffer[]> | null | 'hang-up';
 
 export type MilterScript = {
   readonly version?: number;
@@ -115,6 +115,7 @@ export class FakeMilter {
         this.changes.note();
         const answer = this.#answer(command);
         if (answer === 'hang-up') socket.destroy();
+        else if (answer instanceof Promise) answer.then((packets) => socket.write(Buffer.concat(packets)));
         else if (answer !== null) {
           const bytes = Buffer.concat(answer);
           if (this.#script.slowly === true) sending = sending.then(() => trickle(socket, bytes));

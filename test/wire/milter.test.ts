@@ -32,7 +32,10 @@ describe('a milter', () => {
   let inside: SmtpPeer;
   let postern: PosternProcess;
   let refusesContent = false;
+  /** Resolved: the milter goes on with its body. */
+  let body = Promise.resolve<readonly Buffer[]>([reply('c')]);
   const answer = ({ letter, data }: MilterCommand) => {
+    if (letter === 'B') return body;
     if (letter === 'E' && !refusesContent) return undefined;
     const found = ANSWERS.find(([of, word]) => of === letter && data.toString('latin1').includes(word));
     return found && [found[2]];
@@ -131,6 +134,30 @@ authentication: { check: false }
     const { text } = await (await greeted()).offer('a@client.example', [`bob@${DOMAIN}`], TEXT);
     refusesContent = false;
     assert.equal(text, '554 5.6.0 Not this content [milt]');
+  });
+
+  test('that is behind holds up a client that sends small chunks, too (RFC 3030)', async () => {
+    const client = await greeted();
+    const goOn = Promise.withResolvers<readonly Buffer[]>();
+    body = goOn.promise;
+    await client.command('MAIL FROM:<a@client.example>', 250);
+    await client.command(rcpt('bob'), 250);
+    const heard = milter.told('B').length;
+    await client.send('BDAT 5\r\n\r\nx\r\n');
+    await milter.heard('B', heard + 1);
+    const answered = () => client.transcript.split('4000 octets received').length - 1;
+    const other = await greeted();
+    let sent = 0;
+    while (sent === answered() && sent < 25) {
+      await client.send(`BDAT 4000\r\n${'x'.repeat(3998)}\r\n`);
+      sent++;
+      for (let turn = 0; turn < 3; turn++) await other.command('NOOP', 250); // every socket has been read meanwhile
+    }
+    body = Promise.resolve([reply('c')]);
+    goOn.resolve([reply('c')]);
+    for (let chunk = 0; chunk <= sent; chunk++) await client.expect(250);
+    await client.command('BDAT 0 LAST', 250);
+    assert.ok(sent < 25, `${sent} chunks were taken while nobody read them`);
   });
 
   test('is not heard where a rule has accepted', async () => {
