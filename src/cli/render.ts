@@ -163,7 +163,7 @@ function messageText(message: QueueMessage, nowMs: number): string {
     ...(ret === undefined ? [] : [['ret', ret] as const]),
     ...(envid === undefined ? [] : [['envid', envid] as const]),
   ];
-  for (const { address, state, attempts, nextMs, site, detail, notify, orcpt } of message.recipients) {
+  for (const { address, state, attempts, nextMs, site, detail, notify, orcpt, route } of message.recipients) {
     lines.push(['recipient', address], ['  state', state]);
     if (attempts > 0) lines.push(['  tries', String(attempts)]);
     if (state === 'waiting') lines.push(['  next', nextText(state, nextMs, nowMs)]);
@@ -171,6 +171,7 @@ function messageText(message: QueueMessage, nowMs: number): string {
     if (detail !== '') lines.push(['  detail', detail]);
     if (notify !== undefined) lines.push(['  notify', notify === 'never' ? notify : notify.join(',')]);
     if (orcpt !== undefined) lines.push(['  orcpt', orcpt]);
+    if (route !== undefined) lines.push(['  route', route]);
   }
   return `${lines.map(([name, value]) => `${name}: ${field(value, true)}\n`).join('')}\n`;
 }

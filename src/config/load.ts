@@ -9,8 +9,7 @@ import { crossFaults } from './checks.ts';
 import { nearest } from './nearest.ts';
 import type { Config, Option, OptionKey, Parsed } from './options.ts';
 import { MEMORY_BYTES_MOST, OPTIONS, SPOOL_FREE_BYTES_MOST, variableOf } from './options.ts';
-import type { Route, RouteText, TlsPolicy } from './parsers.ts';
-import { canonicalAddress } from './parsers.ts';
+import { canonicalAddress, withTls } from './parsers.ts';
 import type { System } from './system.ts';
 import { readSystem } from './system.ts';
 
@@ -149,12 +148,6 @@ function completed(parsed: Parsed): Config {
     insideRoute: insideRoute.map((route) => withTls(route, insideTls)),
     outsideRoute: outsideRoute === 'mx' ? 'mx' : outsideRoute.map((route) => withTls(route, outsideTls)),
   };
-}
-
-/** A password travels over TLS only, unless the URL itself says `tls=never`. */
-function withTls(route: RouteText, sideTls: TlsPolicy): Route {
-  if (route.tls === 'never' || route.tls === 'require') return { ...route, tls: route.tls };
-  return { ...route, tls: route.credentials === undefined ? (route.tls ?? sideTls) : 'require' };
 }
 
 /**

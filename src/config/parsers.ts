@@ -31,17 +31,15 @@ class Wrong {
   }
 }
 
-function reader<T>(bounds: string, read: (text: string) => T | Wrong) {
-  return z
-    .string()
-    .transform((text, context): T => {
-      const value = read(text.trim());
-      if (!(value instanceof Wrong)) return value;
-      context.addIssue({ code: 'custom', message: value.message });
-      return z.NEVER;
-    })
-    .meta({ bounds });
-}
+const reading = <T>(read: (text: string) => T | Wrong) =>
+  z.string().transform((text, context): T => {
+    const value = read(text.trim());
+    if (!(value instanceof Wrong)) return value;
+    context.addIssue({ code: 'custom', message: value.message });
+    return z.NEVER;
+  });
+
+const reader = <T>(bounds: string, read: (text: string) => T | Wrong) => reading(read).meta({ bounds });
 
 /** Every wrong entry is reported, by its position: its text may hold a password. */
 function readList<T>(
@@ -246,6 +244,32 @@ function decoded(text: string): string | null {
   } catch {
     return null; // a % that begins no UTF-8
   }
+}
+
+/** The one form of a route without credentials. */
+export function printRoute({ protocol, host, port, tls }: RouteText): string {
+  const shown = host.includes(':') ? `[${host}]` : host;
+  return `${protocol}://${shown}:${port}${tls === undefined ? '' : `?tls=${tls}`}`;
+}
+
+/** What `printRoute` has written; null: nothing of the kind. */
+export function readRoute(text: string): RouteText | null {
+  const read = route(text);
+  return read instanceof Wrong ? null : read;
+}
+
+/** A route as a rule names it, in its one form. It is kept with each message, and a password is not to be. */
+export const ruleRoute = () =>
+  reading((text): string | Wrong => {
+    if (text.includes('@')) return new Wrong('must have no user and no password: it is kept with each message');
+    const read = route(text);
+    return read instanceof Wrong ? read : printRoute(read);
+  });
+
+/** A password travels over TLS only, unless the URL itself says `tls=never`. */
+export function withTls(route: RouteText, sideTls: TlsPolicy): Route {
+  if (route.tls === 'never' || route.tls === 'require') return { ...route, tls: route.tls };
+  return { ...route, tls: route.credentials === undefined ? (route.tls ?? sideTls) : 'require' };
 }
 
 const ROUTES_MAX = 64;

@@ -14,6 +14,8 @@ export type Recipient = {
   readonly notify?: Notify;
   /** RFC 3461 §4.2, `addr-type;xtext` as received. */
   readonly orcpt?: string;
+  /** A rule's: its mail goes there instead of where the router would send it, whatever becomes of the rule. */
+  readonly route?: string;
 };
 
 /** Content is immutable: a change is `drop` bytes taken out at byte `at`, and `insert` put there instead. */

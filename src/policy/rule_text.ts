@@ -4,11 +4,12 @@
  *   - id: listed
  *     stage: rcpt                                  optional: the earliest at which all its facts can be known
  *     when: { side: outside, dnsbl.score: { atLeast: 5 } }
- *     do: { reject: "Your address is listed" }     accept, defer, discard, hold, tarpit, tag
+ *     do: { reject: "Your address is listed" }     accept, defer, discard, hold, tarpit, tag, route
  *     dryRun: true                                 optional: only logged
  */
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { ruleRoute } from '../config/parsers.ts';
 import type { Fault } from './condition.ts';
 import { listsOf, parseCondition } from './condition.ts';
 import type { Stage } from './facts.ts';
@@ -33,10 +34,9 @@ const ACTION = z
     hold: done.optional().describe('Answered 250, and held in the queue for an operator; at headers and data.'),
     tarpit: z.number().int().min(1).max(60).optional().describe('The reply waits so many seconds.'),
     tag: z.strictObject({ header: headerName, value: text }).optional().describe('A header field is added.'),
-    route: z
-      .string()
-      .regex(/^(?:smtp|lmtp):\/\/\S{1,300}$/, 'write smtp://host:port or lmtp://host:port')
-      .optional(),
+    route: ruleRoute()
+      .optional()
+      .describe('It goes to this smtp:// or lmtp:// server: at rcpt the recipient, at headers and data all of them.'),
   })
   .refine((action) => Object.keys(action).length === 1, 'write one action')
   .transform(actionOf);
@@ -66,13 +66,22 @@ function actionOf(action: Readonly<Record<string, unknown>>): Action {
       return { tag, seconds: value as number };
     case 'tag':
       return { tag, ...(value as { header: string; value: string }) };
+    case 'route':
+      return { tag, route: value as string };
     default:
       return { tag: tag as 'accept' | 'discard' | 'hold' };
   }
 }
 
 /** At `data` or `headers` a recipient's own facts are over, and 250 to one RCPT cannot mean the message. */
-const CONTENT_ACTIONS: readonly Action['tag'][] = ['discard', 'hold', 'tag'];
+const OF_CONTENT = { from: 'headers', usual: 'data' } as const;
+/** The stage from which on an action can stand, and where it does if its facts would let it stand before that. */
+const STANDS: Partial<Record<Action['tag'], { readonly from: Stage; readonly usual: Stage }>> = {
+  discard: OF_CONTENT,
+  hold: OF_CONTENT,
+  tag: OF_CONTENT,
+  route: { from: 'rcpt', usual: 'rcpt' },
+};
 
 /** `lists` are the names that `in` may use beside networks. Rules with faults are left out. */
 export function parseRules(
@@ -105,13 +114,15 @@ function stageFor(
   path: readonly (string | number)[],
   faults: Fault[],
 ): Stage {
-  const content = CONTENT_ACTIONS.includes(action.tag);
-  const chosen = stage ?? (content && stageNumber(earliest) < stageNumber('headers') ? 'data' : earliest);
+  const { from, usual } = STANDS[action.tag] ?? { from: earliest, usual: earliest };
+  const chosen = stage ?? (stageNumber(earliest) < stageNumber(from) ? usual : earliest);
   if (stageNumber(chosen) < stageNumber(earliest)) {
     faults.push({ path: [...path, 'stage'], message: `its facts are known from ${earliest} on` });
   }
-  if (content && stageNumber(chosen) < stageNumber('headers')) {
-    faults.push({ path: [...path, 'stage'], message: `${action.tag} is for the stages headers and data` });
+  if (action.tag in STANDS && stageNumber(chosen) < stageNumber(from)) {
+    const may = STAGES.slice(stageNumber(from));
+    const message = `${action.tag} is for the stages ${may.slice(0, -1).join(', ')} and ${may.at(-1)}`;
+    faults.push({ path: [...path, 'stage'], message });
   }
   return chosen;
 }

@@ -3,6 +3,7 @@
  * Pure: rules and facts in, verdict out.
  *
  *   rules of a stage in order ─► tarpit, tag add up ─► the first of accept, defer, reject, discard, hold ends it
+ *                             └► the first route counts: it says where, and never whether
  */
 import type { Condition, Lists } from './condition.ts';
 import { factsOf, holds } from './condition.ts';
@@ -20,7 +21,9 @@ export type Action =
   /** 250, and it waits in the queue until an operator releases it. At `headers` and `data` only. */
   | { readonly tag: 'hold' }
   | { readonly tag: 'tarpit'; readonly seconds: number }
-  | { readonly tag: 'tag'; readonly header: string; readonly value: string };
+  | { readonly tag: 'tag'; readonly header: string; readonly value: string }
+  /** It goes there (a URL as `printRoute` writes it): at `rcpt` the recipient, later all of them. */
+  | { readonly tag: 'route'; readonly route: string };
 
 export type Rule = {
   /** In the reply, the log and the metrics. */
@@ -46,11 +49,13 @@ export type Verdict = {
   readonly final: Final | null;
   readonly tarpitSeconds: number;
   readonly tags: readonly { readonly header: string; readonly value: string }[];
+  /** Null: where it goes is not the stage's affair. */
+  readonly route: string | null;
   /** Every rule that was asked, in order. */
   readonly trials: readonly Trial[];
 };
 
-const NOTHING: Verdict = { final: null, tarpitSeconds: 0, tags: [], trials: [] };
+const NOTHING: Verdict = { final: null, tarpitSeconds: 0, tags: [], route: null, trials: [] };
 
 /** The earliest stage at which all facts of a condition can be known. */
 export function earliestStage(when: Condition): Stage {
@@ -100,6 +105,8 @@ function applied(verdict: Verdict, rule: string, action: Action): Verdict {
       return { ...verdict, tarpitSeconds: verdict.tarpitSeconds + action.seconds };
     case 'tag':
       return { ...verdict, tags: [...verdict.tags, { header: action.header, value: action.value }] };
+    case 'route':
+      return { ...verdict, route: verdict.route ?? action.route };
     case 'reject':
       return { ...verdict, final: { rule, ...action } };
     case 'defer':

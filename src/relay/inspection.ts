@@ -34,6 +34,7 @@ import type { Kept, Passage } from './passage.ts';
 import { filterRefusal, objectionIn, passageOf } from './passage.ts';
 import type { Policy } from './policy.ts';
 import type { Relay } from './relay.ts';
+import { RuleRoutes } from './rule_routes.ts';
 import type { ContentTap } from './tee.ts';
 import type { Witness } from './witness.ts';
 
@@ -74,6 +75,7 @@ export class Inspection {
   /** A rule has let the transaction, or the session, pass. */
   #accepted: 'no' | 'transaction' | 'session' = 'no';
   #tags: Tag[] = [];
+  #routes = new RuleRoutes();
   /** Unknown recipients of this session. */
   #unknown = 0;
   #spf: SpfResult | Promise<SpfResult> | null = null;
@@ -117,6 +119,7 @@ export class Inspection {
       }
       case 'RCPT': {
         const { mailbox } = command;
+        this.#routes.about = command.recipient;
         this.#subject = { ...this.#subject, recipient: mailbox };
         // Its facts are this recipient's alone.
         const known = this.#said('rcpt', { rcpt: printMailbox(mailbox), 'rcpt.domain': mailbox.domain });
@@ -190,6 +193,7 @@ export class Inspection {
     this.#transaction = this.#said('mail', { from: sender, 'from.domain': mailbox?.domain ?? '' });
     if (this.#accepted === 'transaction') this.#accepted = 'no';
     this.#tags = [];
+    this.#routes = new RuleRoutes();
     this.#content = null;
     this.#spf = this.#authenticates ? this.#startSpf(sender) : null;
     return this.#enter('mail', this.#transaction);
@@ -267,7 +271,12 @@ export class Inspection {
     if (refused !== null) return refused;
     if (filtered?.verdict === 'discard' || filtered?.verdict === 'hold') kept ??= filtered.verdict;
     const tags = this.#tags.map(fieldOf).join('');
-    return passageOf({ policy: this.#policy, side: this.#subject.side, tags, kept }, findings, transaction);
+    const wishes = { policy: this.#policy, side: this.#subject.side, tags, kept };
+    const passage = passageOf(wishes, findings, {
+      ...transaction,
+      recipients: this.#routes.ofEach(transaction.recipients),
+    });
+    return { ...passage, recipients: this.#routes.ofAll(passage.recipients) };
   }
 
   #enter(stage: Stage, into: Known): Decision | Promise<Decision> {
@@ -327,6 +336,7 @@ export class Inspection {
     this.#witness?.judged(stage, trials, facts);
     for (const { rule, matched } of trials) if (matched) this.#tell(stage, rule, facts);
     this.#tags.push(...verdict.tags);
+    this.#routes.say(stage, verdict.route);
     if (final?.tag !== 'reject' && final?.tag !== 'defer') return { verdict, refused: null };
     const asked = [...sets].flatMap((set) => set.asked);
     const clauses = this.#policy.decisive(trials.at(-1)!.rule, facts);

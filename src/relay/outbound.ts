@@ -126,8 +126,8 @@ export class Outbound implements SiteOwner {
     const { row, envelope } = message;
     const { index } = this.#spool;
     if (envelope.recipients.length > 1) return false;
-    const hop = this.#router.nextHop(index.domain(row, 0));
-    if (hop instanceof Promise) return false;
+    const hop = this.#router.nextHop(index.destination(row, 0));
+    if (hop instanceof Promise || hop.tag === 'none') return false;
     index.claim(row, 0);
     if (this.#siteOf(hop).offer({ message, recipients: ONLY, again: 0 })) return true;
     index.unclaim(row, 0);
@@ -143,8 +143,8 @@ export class Outbound implements SiteOwner {
     this.#routing.route(row, recipients, nowSeconds());
   }
 
-  nextHop(domain: string): NextHop | Promise<Hop> {
-    return this.#router.nextHop(domain);
+  nextHop(destination: string): Hop | Promise<Hop> {
+    return this.#router.nextHop(destination);
   }
 
   arrived(row: Row, recipients: readonly number[], hop: Hop): void {

@@ -37,6 +37,7 @@ function routerOf(config: Config, dns: Dns, local: LocalDomains): Router {
     insideRoute: config.insideRoute,
     outsideRoute: config.outsideRoute,
     outsidePort: config.outsidePort,
+    insideTls: config.insideTls,
     outsideTls: config.outsideTls,
     mx: {
       hostname: config.hostname,

@@ -1,6 +1,7 @@
 /**
  * Where a recipient's domain leads: the router gives a next hop, which names a site and the hosts to try in order.
  *
+ *   routed by a rule ──► that server
  *   ours ──► POSTERN_INSIDE_ROUTE        anything else ──► POSTERN_OUTSIDE_ROUTE: a smart host, or the domain's MXes
  *
  * Answers at once where everything is written as an address, else as a promise: the usual message inward must not wait
@@ -8,6 +9,8 @@
  */
 import type { Config } from '../config/options.ts';
 import type { Route } from '../config/parsers.ts';
+import { printRoute, readRoute, withTls } from '../config/parsers.ts';
+import { splitDestination } from '../message/destination.ts';
 import type { Dns } from '../net/dns.ts';
 import type { LocalDomains } from '../policy/recipient.ts';
 import { isLocal } from '../policy/recipient.ts';
@@ -25,11 +28,13 @@ export type Target = {
   readonly credentials: Route['credentials'];
 };
 
+type Side = 'inside' | 'outside';
+
 export type NextHop = {
   readonly tag: 'hop';
   /** Equal for all domains that share their set of hosts. */
   readonly site: string;
-  readonly side: 'inside' | 'outside';
+  readonly side: Side;
   /** In the order in which they are tried; never empty. */
   readonly targets: readonly Target[];
 };
@@ -45,6 +50,7 @@ export type RouterSettings = {
   readonly insideRoute: readonly Route[];
   readonly outsideRoute: 'mx' | readonly Route[];
   readonly outsidePort: number;
+  readonly insideTls: Config['insideTls'];
   readonly outsideTls: Config['outsideTls'];
   readonly mx: MxSettings;
 };
@@ -60,9 +66,13 @@ export class Router {
     this.#inside = literalHop('inside', settings.insideRoute);
   }
 
-  nextHop(domain: string): NextHop | Promise<NextHop | NoHop> {
+  /** `destination`: a domain, or a domain and a route (message/destination.ts). */
+  nextHop(destination: string): NextHop | NoHop | Promise<NextHop | NoHop> {
     const settings = this.#settings;
-    if (isLocal(domain, settings.local)) return this.#inside ?? this.#named('inside', settings.insideRoute);
+    const { domain, route } = splitDestination(destination);
+    const local = isLocal(domain, settings.local);
+    if (route !== null) return this.#routed(local ? 'inside' : 'outside', route);
+    if (local) return this.#inside ?? this.#named('inside', settings.insideRoute);
     if (settings.outsideRoute === 'mx') return this.#mx(domain);
     return literalHop('outside', settings.outsideRoute) ?? this.#named('outside', settings.outsideRoute);
   }
@@ -81,25 +91,38 @@ export class Router {
     return { tag: 'hop', site: `mx ${found.site}`, side: 'outside', targets };
   }
 
+  /**
+   * Everything but the server is as the recipient's side has it: limits, and TLS where the route does not say. Its TLS
+   * is a part of the site's name, so that no mail takes a connection that was made by another policy.
+   */
+  #routed(side: Side, text: string): NextHop | NoHop | Promise<NextHop | NoHop> {
+    const read = readRoute(text);
+    if (read === null) return { tag: 'none', permanent: false, enhanced: '4.3.5', detail: `no route: ${text}` };
+    const { insideTls, outsideTls } = this.#settings;
+    const route = withTls(read, side === 'inside' ? insideTls : outsideTls);
+    const site = `${side} ${printRoute(route)}`;
+    return literalHop(side, [route], site) ?? this.#named(side, [route], site);
+  }
+
   /** A configured route with host names in it. One name that cannot be resolved does not hide the others. */
-  async #named(side: 'inside' | 'outside', routes: readonly Route[]): Promise<NextHop | NoHop> {
+  async #named(side: Side, routes: readonly Route[], site = siteOf(side, routes)): Promise<NextHop | NoHop> {
     const found = await Promise.all(routes.map((route) => lookUpAddresses(this.#dns, route.host)));
     const targets = routes.flatMap((route, at) => (found[at] ?? []).map((address) => target(route, address)));
-    if (targets.length > 0) return { tag: 'hop', site: siteOf(side, routes), side, targets };
+    if (targets.length > 0) return { tag: 'hop', site, side, targets };
     const names = routes.map((route) => route.host).join(', ');
     return { tag: 'none', permanent: false, enhanced: '4.4.3', detail: `no address found for ${names}` };
   }
 }
 
-function literalHop(side: 'inside' | 'outside', routes: readonly Route[]): NextHop | null {
+function literalHop(side: Side, routes: readonly Route[], site = siteOf(side, routes)): NextHop | null {
   if (routes.length === 0 || !routes.every((route) => isAddress(route.host))) return null;
-  return { tag: 'hop', site: siteOf(side, routes), side, targets: routes.map((route) => target(route, route.host)) };
+  return { tag: 'hop', site, side, targets: routes.map((route) => target(route, route.host)) };
 }
 
 /** Hosts come from the option table as names or as addresses without brackets; a name never ends in a digit. */
 const isAddress = (host: string): boolean => host.includes(':') || /^[\d.]+$/.test(host);
 
-const siteOf = (side: string, routes: readonly Route[]): string =>
+const siteOf = (side: Side, routes: readonly Route[]): string =>
   `${side} ${routes.map((route) => `${route.protocol}://${route.host}:${route.port}`).join(',')}`;
 
 function target(route: Route, address: string): Target {

@@ -1,9 +1,9 @@
 /**
- * Where recipients at rest go next. Their domain is in the index, so nothing is woken for it, and a million recipients
- * of one domain ask the router once in a while.
+ * Where recipients at rest go next. Their destination (a domain, with a route where a rule gave one) is in the index,
+ * so nothing is woken for it, and a million recipients of one destination ask the router once in a while.
  *
  *   route ─► answers known ─────────────────────────────► arrived
- *            one look-up needed ─► behind the others of that domain ─► arrived, when DNS has answered
+ *            one look-up needed ─► behind the others that go there ─► arrived, when DNS has answered
  *            several ────────────► begun together, so that those who turn out to share a site travel together
  *            LOOK_UPS under way ─► wait at rest until one is over
  */
@@ -17,7 +17,7 @@ export type Hop = NextHop | NoHop;
 
 /** What routing needs of the shard's outbound side. */
 export interface RoutingOwner {
-  nextHop(domain: string): NextHop | Promise<Hop>;
+  nextHop(destination: string): Hop | Promise<Hop>;
   /** Some recipients of a row, and their way; more of the same row may follow at once. */
   arrived(row: Row, recipients: readonly number[], hop: Hop): void;
   /** No more of that row for now. */
@@ -29,11 +29,11 @@ export class Routing {
   readonly #index: Index;
   readonly #places: Places;
   readonly #slices: Slices;
-  /** Answers of the last moments, by domain. */
+  /** Answers of the last moments, by destination. */
   readonly #hops = new Map<string, Hop>();
-  /** Who waits for a look-up that is under way, by domain. */
+  /** Who waits for a look-up that is under way, by destination. */
   readonly #lookUps = new Map<string, Line>();
-  /** Messages with several domains that wait for look-ups. */
+  /** Messages with several destinations that wait for look-ups. */
   #together = 0;
   /** Who waits for a look-up to begin. */
   readonly #unasked = new Line();
@@ -57,25 +57,25 @@ export class Routing {
 
   /** Claimed recipients of one row. */
   route(row: Row, recipients: readonly number[], nowSeconds: number): void {
-    const domain = this.#index.domain(row, recipients[0]!);
-    if (recipients.every((each) => this.#index.domain(row, each) === domain)) {
-      this.#routeOne(domain, row, recipients, nowSeconds);
+    const destination = this.#index.destination(row, recipients[0]!);
+    if (recipients.every((each) => this.#index.destination(row, each) === destination)) {
+      this.#routeOne(destination, row, recipients, nowSeconds);
     } else this.#routeAll(row, recipients, nowSeconds);
     this.#owner.routed();
   }
 
-  #routeOne(domain: string, row: Row, recipients: readonly number[], nowSeconds: number): void {
-    const underWay = this.#lookUps.get(domain);
+  #routeOne(destination: string, row: Row, recipients: readonly number[], nowSeconds: number): void {
+    const underWay = this.#lookUps.get(destination);
     if (underWay !== undefined) return this.#lineUp(underWay, row, recipients, nowSeconds);
-    const hop = this.#hops.get(domain) ?? this.#ask(domain);
+    const hop = this.#hops.get(destination) ?? this.#ask(destination);
     if (hop === null) return this.#lineUp(this.#unasked, row, recipients, nowSeconds);
     if (!(hop instanceof Promise)) return this.#owner.arrived(row, recipients, hop);
     const line = new Line();
-    this.#lookUps.set(domain, line);
+    this.#lookUps.set(destination, line);
     this.#lineUp(line, row, recipients, nowSeconds);
     hop.then((answer) => {
-      this.#lookUps.delete(domain);
-      this.#hops.set(domain, answer);
+      this.#lookUps.delete(destination);
+      this.#hops.set(destination, answer);
       this.#slices.run(this.#leave(line, answer));
       this.#resume();
     });
@@ -84,11 +84,11 @@ export class Routing {
   #routeAll(row: Row, recipients: readonly number[], nowSeconds: number): void {
     const answers = new Map<string, Hop>();
     const asked: Promise<unknown>[] = [];
-    for (const domain of new Set(recipients.map((each) => this.#index.domain(row, each)))) {
-      const hop = this.#hops.get(domain) ?? this.#ask(domain);
+    for (const destination of new Set(recipients.map((each) => this.#index.destination(row, each)))) {
+      const hop = this.#hops.get(destination) ?? this.#ask(destination);
       if (hop === null) return this.#lineUp(this.#unasked, row, recipients, nowSeconds);
-      if (hop instanceof Promise) asked.push(hop.then((answer) => answers.set(domain, answer)));
-      else answers.set(domain, hop);
+      if (hop instanceof Promise) asked.push(hop.then((answer) => answers.set(destination, answer)));
+      else answers.set(destination, hop);
     }
     if (asked.length === 0) return this.#leaveTogether(row, recipients, answers);
     this.#together++;
@@ -101,15 +101,15 @@ export class Routing {
   }
 
   /** Null: too many look-ups are under way. What is known at once is known for a moment. */
-  #ask(domain: string): Hop | Promise<Hop> | null {
+  #ask(destination: string): Hop | Promise<Hop> | null {
     if (this.lookUps >= LIMITS.lookUpsMax) return null;
-    const hop = this.#owner.nextHop(domain);
-    if (!(hop instanceof Promise)) this.#hops.set(domain, hop);
+    const hop = this.#owner.nextHop(destination);
+    if (!(hop instanceof Promise)) this.#hops.set(destination, hop);
     return hop;
   }
 
   #leaveTogether(row: Row, recipients: readonly number[], answers: ReadonlyMap<string, Hop>): void {
-    const hopOf = (recipient: number) => answers.get(this.#index.domain(row, recipient))!;
+    const hopOf = (recipient: number) => answers.get(this.#index.destination(row, recipient))!;
     for (let from = 0, to = 1; from < recipients.length; from = to++) {
       const hop = hopOf(recipients[from]!);
       while (to < recipients.length && hopOf(recipients[to]!) === hop) to++;

@@ -4,7 +4,8 @@
  *
  *   message  [key, id, origin, acceptedMs, sender, smtpUtf8, ret, envid, recipients, content, edits, states, file]
  *     key          0: this record's own sequence; else the sequence of the record that this one is a copy of
- *     recipients   [[address, notify, orcpt], ...]      notify: null, 'never' or a list
+ *     recipients   [[address, notify, orcpt] or, with a route of its own, [address, notify, orcpt, route], ...]
+ *                  notify: null, 'never' or a list
  *     content      [bytes, dotted, eightBit, endsInCrlf, headerBytes]
  *     edits        [[at, drop, insert], ...]
  *     states       null: all wait for their first attempt; else one state per recipient
@@ -64,7 +65,7 @@ export function packMessage({ key, envelope, states, file }: MessageBody): Buffe
     envelope.smtpUtf8,
     envelope.ret ?? null,
     envelope.envid ?? null,
-    envelope.recipients.map((to) => [to.address, to.notify ?? null, to.orcpt ?? null]),
+    envelope.recipients.map(packRecipient),
     [content.bytes, content.dotted, content.eightBit, content.endsInCrlf, content.headerBytes],
     envelope.edits.map((edit) => [edit.at, edit.drop, edit.insert]),
     states === null ? null : states.map(packState),
@@ -99,12 +100,18 @@ export function unpackMessage(meta: Buffer): MessageBody {
   };
 }
 
+function packRecipient({ address, notify, orcpt, route }: Recipient): readonly unknown[] {
+  const plain = [address, notify ?? null, orcpt ?? null];
+  return route === undefined ? plain : [...plain, route];
+}
+
 function unpackRecipient(packed: unknown[]): Recipient {
-  const [address, notify, orcpt] = packed as [string, Recipient['notify'] | null, string | null];
+  const [address, notify, orcpt, route] = packed as [string, Recipient['notify'] | null, string | null, string?];
   return {
     address,
     ...(notify === null || notify === undefined ? {} : { notify }),
     ...(orcpt === null ? {} : { orcpt }),
+    ...(route === undefined ? {} : { route }),
   };
 }
 

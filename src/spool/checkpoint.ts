@@ -8,18 +8,18 @@
  *   offset bytes field                             offset bytes field
  *        0     4 "PCKP"                                 0     4 bytes of the payload
  *        4     4 version                                4     4 crc of the payload
- *        8     4 crc of 12..64                          8     n payload: texts, MessagePack [domains, sites, details,
- *       12     4 generation ┐ records from here               [[message, name, bytes, crc]…]]; then the messages that
- *       16     4 salt       │ on are later than               they are for, whole ones; after either, up to a
- *       20     4 offset     ┘ the checkpoint                  multiple of 8, zeros
+ *        8     4 crc of 12..64                          8     n payload: texts, as MessagePack [destinations, sites,
+ *       12     4 generation ┐ records from here               details, [[message, name, bytes, crc]…]]; then the
+ *       16     4 salt       │ on are later than               messages that they are for, whole ones; after
+ *       20     4 offset     ┘ the checkpoint                  either, up to a multiple of 8, zeros
  *       24     8 sequence of the last record in it
  *       32     4 messages
  *       36    28 zero
  *
  *   message, 48 bytes: key (8), generation, offset, frame bytes, content bytes, accepted (seconds since 1970), hash of
  *   the id, hash of the sender, recipients, 8 zero; then each recipient, 32 bytes: due (a double: milliseconds since
- *   1970, infinite while held, -1 delivered, -2 failed), word (rows.ts), number of its domain, hash of its address,
- *   number of its site, number of its detail, 4 zero. All numbers are little-endian.
+ *   1970, infinite while held, -1 delivered, -2 failed), word (rows.ts), number of its destination, hash of its
+ *   address, number of its site, number of its detail, 4 zero. All numbers are little-endian.
  *
  * It is written while the index goes on changing, a piece in one turn of the event loop: nothing is copied for it. So a
  * message is in it as it was at the checkpoint's sequence or somewhat later, or not at all where it has ended since.
@@ -53,7 +53,7 @@ export type Position = {
 export type Checkpoint = { readonly position: Position; readonly index: Rows };
 
 const MAGIC = 0x504b4350;
-const VERSION = 3;
+const VERSION = 4;
 const HEADER_BYTES = 64;
 const PIECE_HEADER_BYTES = 8;
 const MESSAGE_WORDS = 12;
@@ -61,7 +61,7 @@ const RECIPIENT_WORDS = 8;
 const TWO_32 = 2 ** 32;
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
-type PieceTexts = [domains: string[], sites: string[], details: string[], files: PieceFile[]];
+type PieceTexts = [destinations: string[], sites: string[], details: string[], files: PieceFile[]];
 /** By the message's place in its piece. */
 type PieceFile = [message: number, name: string, bytes: number, crc: number];
 
@@ -137,7 +137,7 @@ class Piece {
   readonly #words: Uint32Array;
   readonly #doubles: Float64Array;
   #used = 0;
-  readonly #domains: Renumbered;
+  readonly #destinations: Renumbered;
   readonly #sites: Renumbered;
   readonly #details: Renumbered;
   readonly #files: PieceFile[] = [];
@@ -147,14 +147,14 @@ class Piece {
     this.#bytes = bytes.fill(0);
     this.#words = new Uint32Array(bytes.buffer, PIECE_HEADER_BYTES);
     this.#doubles = new Float64Array(bytes.buffer, PIECE_HEADER_BYTES);
-    this.#domains = new Renumbered(view.domains);
+    this.#destinations = new Renumbered(view.destinations);
     this.#sites = new Renumbered(view.sites);
     this.#details = new Renumbered(view.details);
   }
 
   /** Both have room for the piece's header in front. */
   get texts(): Buffer {
-    const texts: PieceTexts = [this.#domains.texts, this.#sites.texts, this.#details.texts, this.#files];
+    const texts: PieceTexts = [this.#destinations.texts, this.#sites.texts, this.#details.texts, this.#files];
     return Buffer.concat([Buffer.alloc(PIECE_HEADER_BYTES), packr.pack(texts)]);
   }
 
@@ -197,7 +197,7 @@ class Piece {
     for (let slot = first; slot < first + count; slot++, at += RECIPIENT_WORDS) {
       this.#doubles[at / 2] = slots.due[slot]!;
       words[at + 2] = slots.word[slot]!;
-      words[at + 3] = this.#domains.of(slots.domain[slot]!);
+      words[at + 3] = this.#destinations.of(slots.destination[slot]!);
       words[at + 4] = slots.addressHash[slot]!;
       words[at + 5] = this.#sites.of(slots.site[slot]!);
       words[at + 6] = this.#details.of(slots.detail[slot]!);
@@ -285,12 +285,12 @@ class Loader {
   readonly #rows = new RowColumns();
   readonly #slots = new SlotColumns();
 
-  load([domains, sites, details, itsFiles]: PieceTexts, payload: Buffer): void {
+  load([destinations, sites, details, itsFiles]: PieceTexts, payload: Buffer): void {
     if (payload.length % 8 !== 0) throw new TypeError('not messages');
     const words = new Uint32Array(payload.buffer, payload.byteOffset, payload.length / 4);
     const doubles = new Float64Array(payload.buffer, payload.byteOffset, payload.length / 8);
     const [rows, slots, files] = [this.#rows, this.#slots, new Map<Row, ContentFile>()];
-    const view: RowsView = { rowsUsed: 1, rows, slots, files, domains, sites, details };
+    const view: RowsView = { rowsUsed: 1, rows, slots, files, destinations, sites, details };
     const fileOf = new Map(itsFiles.map(([message, name, bytes, crc]) => [message, { name, bytes, crc }]));
     let message = 0;
     for (let at = 0; at < words.length; ) {
@@ -310,7 +310,7 @@ class Loader {
       for (let slot = 0; slot < count; slot++, at += RECIPIENT_WORDS) {
         slots.due[slot] = doubles[at / 2]!;
         slots.word[slot] = words[at + 2]!;
-        slots.domain[slot] = words[at + 3]!;
+        slots.destination[slot] = words[at + 3]!;
         slots.addressHash[slot] = words[at + 4]!;
         slots.site[slot] = words[at + 5]!;
         slots.detail[slot] = words[at + 6]!;

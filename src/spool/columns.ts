@@ -47,7 +47,7 @@ export class SlotColumns extends Columns {
   /** Bit 0 claimed, bit 1 warned, attempts from bit 2 on. */
   word = columnOf(Uint32Array, FIRST);
   /** Numbers of texts. */
-  domain = columnOf(Uint32Array, FIRST);
+  destination = columnOf(Uint32Array, FIRST);
   site = columnOf(Uint32Array, FIRST);
   detail = columnOf(Uint32Array, FIRST);
   /** Of a run that is not used, in its first slot, the next such run. */

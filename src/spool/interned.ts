@@ -1,6 +1,6 @@
 /**
- * Texts that many messages share (domains, sites, answers of servers), each once, under a small number that is counted
- * like a reference: a million messages to a site that is down say the same.
+ * Texts that many messages share (destinations, sites, answers of servers), each once, under a small number that is
+ * counted like a reference: a million messages to a site that is down say the same.
  */
 import { assert } from '../base/assert.ts';
 

@@ -24,7 +24,9 @@
  */
 import { crc32 } from 'node:zlib';
 
-export const FORMAT_VERSION = 2;
+/** What is written. In format 2 no recipient had a route, and it is read as that. */
+export const FORMAT_VERSION = 3;
+const FORMAT_VERSION_MIN = 2;
 /** Batches start on such a boundary: a write never shares a page or a 4 KiB physical sector with synced records. */
 export const BLOCK_BYTES = 4096;
 export const SEGMENT_HEADER_BYTES = 48;
@@ -63,6 +65,8 @@ export type Frame = {
   readonly contentBytes: number;
   readonly contentCrc: number;
 };
+
+const isReadable = (version: number): boolean => version >= FORMAT_VERSION_MIN && version <= FORMAT_VERSION;
 
 export const alignBlock = (bytes: number): number => Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
 
@@ -104,7 +108,7 @@ export function decodeSegmentHeader(block: Buffer): HeaderRead {
   if (magic !== SEGMENT_MAGIC) return { tag: magic === 0 && isZero(block, SEGMENT_HEADER_BYTES) ? 'blank' : 'damaged' };
   // Before the CRC: what a newer version keeps behind these eight bytes is its own affair.
   const version = block.readUInt32LE(4);
-  if (version !== FORMAT_VERSION) return { tag: 'version', version };
+  if (!isReadable(version)) return { tag: 'version', version };
   if (crc32(block.subarray(12, SEGMENT_HEADER_BYTES)) !== block.readUInt32LE(8)) return { tag: 'damaged' };
   const header = {
     generation: block.readUInt32LE(12),

@@ -3,13 +3,14 @@
  * walks over them. A message is a row, its recipients are neighbouring slots; columns are typed arrays.
  *
  *   row    key │ segment, at, bytes of its record │ accepted │ content bytes │ hashes: id, sender │ slots │ waiting
- *   slot   due │ claimed, warned, attempts │ domain │ hash of the address │ site │ detail
+ *   slot   due │ claimed, warned, attempts │ destination │ hash of the address │ site │ detail
  *
  * 52 bytes a row and 28 a slot, or up to twice as many slots, since a message's are a power of two. Rows and slots are
  * used again once their message is gone.
  */
 import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
+import { destinationOf, splitDestination } from '../message/destination.ts';
 import { copyEntry, RowColumns, SlotColumns } from './columns.ts';
 import { Interned } from './interned.ts';
 import { SPOOL_LIMITS } from './limits.ts';
@@ -46,7 +47,7 @@ export type RowsView = {
   readonly rows: RowColumns;
   readonly slots: SlotColumns;
   readonly files: ReadonlyMap<Row, ContentFile>;
-  readonly domains: Texts;
+  readonly destinations: Texts;
   readonly sites: Texts;
   readonly details: Texts;
 };
@@ -56,7 +57,7 @@ export class Rows implements Index {
   recipientsWaiting = 0;
   recipientsClaimed = 0;
   recipientsHeld = 0;
-  readonly #domains = new Interned();
+  readonly #destinations = new Interned();
   readonly #sites = new Interned();
   readonly #details = new Interned();
   /** Large contents, few and of their own. */
@@ -109,11 +110,11 @@ export class Rows implements Index {
   }
 
   domain(row: Row, recipient: number): string {
-    return this.#domains.at(this.domainId(row, recipient));
+    return splitDestination(this.destination(row, recipient)).domain;
   }
 
-  domainId(row: Row, recipient: number): number {
-    return this.#slot.domain[this.#slotOf(row, recipient)]!;
+  destination(row: Row, recipient: number): string {
+    return this.#destinations.at(this.#slot.destination[this.#slotOf(row, recipient)]!);
   }
 
   site(row: Row, recipient: number): string {
@@ -182,11 +183,11 @@ export class Rows implements Index {
     this.recipientsWaiting += recipients.length;
     if (file !== null) this.#files.set(row, file);
     for (let at = 0; at < recipients.length; at++) {
-      const { address } = recipients[at]!;
+      const recipient = recipients[at]!;
       this.#slot.due[slot + at] = 0;
       this.#slot.word[slot + at] = 0;
-      this.#slot.domain[slot + at] = this.#domains.hold(address.slice(address.lastIndexOf('@') + 1));
-      this.#slot.addressHash[slot + at] = hashOf(address);
+      this.#slot.destination[slot + at] = this.#destinations.hold(destinationOf(recipient));
+      this.#slot.addressHash[slot + at] = hashOf(recipient.address);
       this.#slot.site[slot + at] = 0;
       this.#slot.detail[slot + at] = 0;
     }
@@ -275,7 +276,7 @@ export class Rows implements Index {
       rows,
       slots,
       files,
-      domains: this.#domains,
+      destinations: this.#destinations,
       sites: this.#sites,
       details: this.#details,
     };
@@ -300,7 +301,9 @@ export class Rows implements Index {
       if (slots.due[first + at] === HELD) this.recipientsHeld++;
       this.#slot.word[slot + at] = slots.word[first + at]! & ~CLAIMED;
       this.#slot.addressHash[slot + at] = slots.addressHash[first + at]!;
-      this.#slot.domain[slot + at] = this.#domains.hold(view.domains.at(slots.domain[first + at]!)!);
+      this.#slot.destination[slot + at] = this.#destinations.hold(
+        view.destinations.at(slots.destination[first + at]!)!,
+      );
       this.#slot.site[slot + at] = this.#sites.hold(view.sites.at(slots.site[first + at]!)!);
       this.#slot.detail[slot + at] = this.#details.hold(view.details.at(slots.detail[first + at]!)!);
     }
@@ -353,7 +356,7 @@ export class Rows implements Index {
     this.recipientsWaiting -= this.#row.waiting[row]!;
     for (let at = slot; at < slot + count; at++) {
       if (this.#slot.due[at] === HELD) this.recipientsHeld--;
-      this.#domains.drop(this.#slot.domain[at]!);
+      this.#destinations.drop(this.#slot.destination[at]!);
       this.#sites.drop(this.#slot.site[at]!);
       this.#details.drop(this.#slot.detail[at]!);
     }

@@ -98,9 +98,9 @@ export interface Index {
   idHash(row: Row): number;
   senderHash(row: Row): number;
   addressHash(row: Row, recipient: number): number;
-  /** Of the address; and a number that is the same for equal domains while a message has one. */
+  /** Of the address; and with it the recipient's route, where it has one: what goes the same way has the same text. */
   domain(row: Row, recipient: number): string;
-  domainId(row: Row, recipient: number): number;
+  destination(row: Row, recipient: number): string;
   /** `site` of its state, '' for a final one. */
   site(row: Row, recipient: number): string;
   state(row: Row, recipient: number): RecipientState;

@@ -15,6 +15,7 @@ import type { Dns } from '../../src/net/dns.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { eventually } from '../support/deadline.ts';
 import { temporaryFolder, writeCertificate } from '../support/folders.ts';
+import { freePort } from '../support/free_port.ts';
 import { INTEROP_SKIPPED, program, run } from '../support/programs.ts';
 
 const skip = INTEROP_SKIPPED;
@@ -72,15 +73,6 @@ before(async () => {
 });
 
 after(() => stopSlapd());
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return free;
-}
 
 async function startSlapd(): Promise<void> {
   const args = [

@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { WAIT_MS_MAX } from './deadline.ts';
+import { freePort } from './free_port.ts';
 import { program } from './programs.ts';
 
 const STARTS_MAX = 5;
@@ -36,15 +37,6 @@ export async function startDaemon({ name, prepare, msMax = WAIT_MS_MAX }: Daemon
     await stop(child);
   }
   throw new Error(`${name} does not start: ${said}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** False: it has ended, or time is over. */

@@ -50,6 +50,7 @@ export class OutboundStage {
       insideRoute: config.insideRoute,
       outsideRoute: config.insideRoute,
       outsidePort: 25,
+      insideTls: config.insideTls,
       outsideTls: config.outsideTls,
       mx: { hostname: config.hostname, ownAddresses: new Set<string>() as never, allowPrivate: true },
     });

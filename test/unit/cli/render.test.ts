@@ -90,7 +90,10 @@ test('a message: its own lines, then those of each recipient', () => {
       messages: [
         {
           ...{ id: 'i', origin: 'outside', acceptedMs: NOW_MS, bytes: 5, sender: '', smtpUtf8: true, envid: 'e' },
-          recipients: [{ ...recipient, address: 'b@c.d', notify: ['failure', 'delay'] }],
+          recipients: [
+            { ...recipient, address: 'b@c.d', notify: ['failure', 'delay'] },
+            { ...recipient, address: 'c@c.d', route: 'smtp://q.example:25' },
+          ],
         },
       ],
     },
@@ -98,5 +101,6 @@ test('a message: its own lines, then those of each recipient', () => {
   );
   assert.match(text, /^id: i\naccepted: 2027-01-15T08:00:00\.000Z \(0s ago\)\nfrom: outside\nsize: 5\nsender: <>\n/);
   assert.match(text, /\nenvid: e\nrecipient: b@c\.d\n {2}state: waiting\n {2}tries: 1\n {2}next: 5s\n {2}site: mx y\n/);
-  assert.match(text, /\n {2}detail: x\\x07\n {2}notify: failure,delay\n\n$/);
+  assert.match(text, /\n {2}detail: x\\x07\n {2}notify: failure,delay\nrecipient: c@c\.d\n/);
+  assert.match(text, /\n {2}detail: x\\x07\n {2}route: smtp:\/\/q\.example:25\n\n$/);
 });

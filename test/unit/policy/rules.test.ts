@@ -66,6 +66,58 @@ test('a rule stands at the earliest stage that knows its facts, or later where i
   );
 });
 
+test('the first route of a stage counts, and whoever stands behind it is asked as ever', () => {
+  const rules = rulesOf(
+    { id: 'there', when: { rcpt: 'b@here.example' }, do: { route: 'smtp://10.0.0.9' } },
+    { id: 'elsewhere', when: {}, do: { route: 'lmtp://Else.example:2400?tls=require' } },
+    { id: 'dry', when: {}, do: { route: 'smtp://dry.example' }, dryRun: true },
+    { id: 'spam', when: { 'spam.score': { atLeast: 5 } }, do: { route: 'smtp://[2001:DB8::5]' } },
+    { id: 'unknown', when: { 'rcpt.known': false }, do: { reject: 'No' } },
+  );
+  const at = (facts: object) => rules.judge('rcpt', facts, NO_LISTS);
+  assert.equal(at({ rcpt: 'b@here.example' }).route, 'smtp://10.0.0.9:25');
+  assert.equal(at({ rcpt: 'c@here.example' }).route, 'lmtp://else.example:2400?tls=require');
+  const refused = at({ rcpt: 'b@here.example', 'rcpt.known': false });
+  assert.deepEqual([refused.route, refused.final?.rule], ['smtp://10.0.0.9:25', 'unknown']);
+  assert.equal(rules.judge('data', { 'spam.score': 7 }, NO_LISTS).route, 'smtp://[2001:db8::5]:25');
+  assert.equal(rules.judge('data', { 'spam.score': 3 }, NO_LISTS).route, null);
+});
+
+test('a route that leads nowhere, or comes too early, is refused', () => {
+  const faultsOf = (route: string): string[] => {
+    const parsed = RULE.safeParse({ id: 'x', when: {}, do: { route } });
+    return parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  };
+  for (const route of [
+    '10.0.0.9:25',
+    'http://h',
+    'smtp://',
+    'smtp://h/x',
+    'smtp://h?tls=maybe',
+    'smtp://h:0',
+    'mx',
+    '',
+  ]) {
+    assert.match(String(faultsOf(route)), /^do\.route: (?:must|has) /, route);
+  }
+  for (const route of ['smtp://u:hunter2@h', 'smtp://u@h']) {
+    assert.deepEqual(faultsOf(route), ['do.route: must have no user and no password: it is kept with each message']);
+  }
+  const route = 'smtp://h';
+  const { rules, faults } = parse([
+    { id: 'early', stage: 'mail', when: {}, do: { route } },
+    { id: 'a', when: { side: 'outside' }, do: { route } },
+    { id: 'b', when: { 'header.from.domain': 'x.example' }, do: { route } },
+    { id: 'c', when: { dmarc: 'fail' }, do: { route } },
+    { id: 'd', stage: 'data', when: { from: 'a@x.example' }, do: { route } },
+  ]);
+  assert.deepEqual(faults, ['rules.0.stage: route is for the stages rcpt, headers and data']);
+  assert.deepEqual(
+    rules.map(({ stage }) => stage),
+    ['rcpt', 'headers', 'data', 'data'],
+  );
+});
+
 test('a network may stand where the name of a list does', () => {
   const rule = (network: string) => ({ id: 'x', when: { 'client.address': { in: network } }, do: { accept: true } });
   for (const network of ['10.0.0.0/8', '2001:db8::/32']) assert.deepEqual(parse([rule(network)]).faults, [], network);

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../../src/config/limits.ts';
+import { splitDestination } from '../../../src/message/destination.ts';
+import type { Recipient } from '../../../src/message/envelope.ts';
 import { Places } from '../../../src/relay/places.ts';
 import type { NextHop } from '../../../src/relay/router.ts';
 import type { Hop } from '../../../src/relay/routing.ts';
@@ -32,7 +34,10 @@ function setUp(atOnce: readonly string[] = []) {
   };
   const routing = new Routing(owner, index, places, new Slices());
   const row = (...domains: string[]) => {
-    const recipients = domains.map((domain) => ({ address: `x@${domain}` }));
+    const recipients = domains.map((text): Recipient => {
+      const { domain, route } = splitDestination(text);
+      return { address: `x@${domain}`, ...(route === null ? {} : { route }) };
+    });
     const content = { bytes: 1, dotted: false, eightBit: false, endsInCrlf: true, headerBytes: 1 };
     const rest = { origin: 'inside', acceptedMs: 0, sender: '', smtpUtf8: false, edits: [] } as const;
     return index.add(1, { id: 'a', recipients, content, ...rest }, null, null);
@@ -49,6 +54,14 @@ test('a domain is asked for once in a tick, however many wait for it', () => {
   routing.tick();
   routing.route(row('a.example'), [0], 0);
   assert.equal(asked.length, 2);
+});
+
+test('recipients of one domain part where one of them has a route', () => {
+  const [plain, routed] = ['a.example', 'a.example smtp://q.example:25'];
+  const { routing, asked, log, row } = setUp([plain, routed]);
+  routing.route(row(plain, routed, plain), [0, 1, 2], 0);
+  assert.deepEqual(asked, [plain, routed]);
+  assert.deepEqual(log, [`0: 0 ${plain}`, `0: 1 ${routed}`, `0: 2 ${plain}`, '-']);
 });
 
 test('who waits for an answer of DNS waits at rest, behind those of the same domain', async () => {

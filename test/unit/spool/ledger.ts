@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { idSource } from '../../../src/base/ids.ts';
+import { destinationOf } from '../../../src/message/destination.ts';
 import type { Envelope } from '../../../src/message/envelope.ts';
 import type {
   Change,
@@ -25,7 +26,10 @@ export function envelopeOf(bytes: number, recipients = 1): Envelope {
     acceptedMs: 1_700_000_000_000,
     sender: 'sender@example.org',
     smtpUtf8: false,
-    recipients: Array.from({ length: recipients }, (_, at) => ({ address: `rcpt${at}@example.com` })),
+    recipients: Array.from({ length: recipients }, (_, at) => ({
+      address: `rcpt${at}@example.com`,
+      ...(at % 3 === 1 ? { route: `smtp://q${recipients % 4}.example:25` } : {}),
+    })),
     content: { bytes, dotted: false, eightBit: true, endsInCrlf: true, headerBytes: Math.min(bytes, 10) },
     edits: [{ at: 0, drop: 0, insert: 'Received: from test\r\n' }],
   };
@@ -170,7 +174,10 @@ export class Ledger {
         message.envelope.recipients.some((_, at) => message.state(at).tag === 'waiting'),
         'a live message waits for something',
       );
-      for (const at of message.envelope.recipients.keys()) this.#checkState(account, at, message.state(at));
+      for (const [at, recipient] of message.envelope.recipients.entries()) {
+        assert.equal(spool.index.destination(message.row, at), destinationOf(recipient));
+        this.#checkState(account, at, message.state(at));
+      }
       spool.rest(message);
     }
     for (const [id, account] of this.#accounts) {

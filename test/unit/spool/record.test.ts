@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
+import { Packr } from 'msgpackr';
 import type { Envelope } from '../../../src/message/envelope.ts';
 import { packMarks, packMessage, unpackMarks, unpackMessage } from '../../../src/spool/bodies.ts';
 import {
@@ -50,7 +51,7 @@ test('a record is what it was, and takes a multiple of 8 bytes', () => {
   assert.equal(peekRecord(bytes, 0, { ...LIFE, salt: 1 }), 0);
 });
 
-test('the bytes on disk are those of format 2', () => {
+test('the bytes on disk are those of format 3', () => {
   const bytes = record(Buffer.from('meta'), null, 0, 2);
   assert.equal(
     bytes.toString('hex'),
@@ -71,7 +72,7 @@ test('the bytes on disk are those of format 2', () => {
   assert.equal(
     header.subarray(0, SEGMENT_HEADER_BYTES).toString('hex'),
     '50534547' +
-      '02000000' +
+      '03000000' +
       header.subarray(8, 12).toString('hex') +
       '07000000' +
       'deacde00' +
@@ -107,8 +108,12 @@ test('a segment header tells blank, damaged and unknown apart', () => {
     bad[at]! ^= 0x10;
     assert.deepEqual(decodeSegmentHeader(bad), { tag: 'damaged' }, `byte ${at}`);
   }
-  block.writeUInt32LE(3, 4);
-  assert.deepEqual(decodeSegmentHeader(block), { tag: 'version', version: 3 });
+  block.writeUInt32LE(2, 4);
+  assert.deepEqual(decodeSegmentHeader(block), { tag: 'header', header: HEADER });
+  for (const version of [1, 4, 2 ** 32 - 1]) {
+    block.writeUInt32LE(version, 4);
+    assert.deepEqual(decodeSegmentHeader(block), { tag: 'version', version });
+  }
   assert.deepEqual(decodeSegmentHeader(Buffer.from('garbage'.repeat(10))), { tag: 'damaged' });
 });
 
@@ -125,7 +130,12 @@ const envelope: fc.Arbitrary<Envelope> = fc
       envid: text,
       recipients: fc.array(
         fc.record(
-          { address: text, notify: fc.constantFrom('never' as const, ['success', 'delay'] as const), orcpt: text },
+          {
+            address: text,
+            notify: fc.constantFrom('never' as const, ['success', 'delay'] as const),
+            orcpt: text,
+            route: text,
+          },
           { requiredKeys: ['address'], noNullPrototype: true },
         ),
         { minLength: 1, maxLength: 5 },
@@ -162,6 +172,20 @@ test('an envelope comes back as it went', () => {
       },
     ),
   );
+});
+
+test('a recipient without a route is written as it ever was', () => {
+  const from = (recipient: readonly unknown[]): Envelope['recipients'] => {
+    const [content, edits] = [[0, false, false, true, 0], []];
+    const body = [0, 'x', 'inside', 1, '', false, null, null, [recipient], content, edits, null, null];
+    const packed = new Packr({ useRecords: false, moreTypes: false }).pack(body).toString('hex');
+    const read = unpackMessage(Buffer.from(packed, 'hex'));
+    assert.equal(packMessage(read).toString('hex'), packed);
+    return read.envelope.recipients;
+  };
+  assert.deepEqual(from(['a@b', null, null]), [{ address: 'a@b' }]);
+  assert.deepEqual(from(['a@b', 'never', 'rfc822;a']), [{ address: 'a@b', notify: 'never', orcpt: 'rfc822;a' }]);
+  assert.deepEqual(from(['a@b', null, null, 'smtp://q:25']), [{ address: 'a@b', route: 'smtp://q:25' }]);
 });
 
 test('states come back as they went, held ones as well', () => {

@@ -20,7 +20,8 @@ test('what is known of a message at rest is what its envelope said', () => {
   assert.equal(rows.senderHash(row), hashOf('sender@example.org'));
   assert.equal(rows.addressHash(row, 1), hashOf('rcpt1@example.com'));
   assert.equal(rows.domain(row, 1), 'example.com');
-  assert.equal(rows.domainId(row, 0), rows.domainId(row, 1));
+  assert.equal(rows.destination(row, 0), 'example.com');
+  assert.equal(rows.destination(row, 1), 'example.com smtp://q2.example:25');
   assert.deepEqual(rows.state(row, 0), waiting());
   assert.ok(rows.fresh(row));
 });

@@ -1,0 +1,34 @@
+/**
+ * Where rules send one transaction's recipients. At rcpt a route is of one recipient; at headers and data it is of all
+ * of them, those that a filter has added as well, and goes before: a later stage knows more.
+ */
+import type { Recipient } from '../message/envelope.ts';
+import type { Stage } from '../policy/facts.ts';
+
+export class RuleRoutes {
+  /** Whom the rules of rcpt are asked about. */
+  about: Recipient | null = null;
+  readonly #own = new Map<Recipient, string>();
+  #all: string | null = null;
+
+  /** What the rules of a stage have said. */
+  say(stage: Stage, route: string | null): void {
+    if (route === null) return;
+    if (stage === 'rcpt') this.#own.set(this.about!, route);
+    else this.#all = route;
+  }
+
+  /** The transaction's recipients, the same ones that `about` was set to, with their own routes. */
+  ofEach(recipients: readonly Recipient[]): readonly Recipient[] {
+    return this.#own.size === 0 ? recipients : recipients.map((each) => sent(each, this.#own.get(each)));
+  }
+
+  /** Any recipients, with the route of the message. */
+  ofAll(recipients: readonly Recipient[]): readonly Recipient[] {
+    const route = this.#all;
+    return route === null ? recipients : recipients.map((each) => sent(each, route));
+  }
+}
+
+const sent = (recipient: Recipient, route: string | undefined): Recipient =>
+  route === undefined ? recipient : { ...recipient, route };
