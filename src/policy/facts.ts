@@ -21,6 +21,7 @@ export const FACTS = {
   'client.confirmed': ['flag', 'connect', 'that name leads back to the address'],
   'client.country': ['text', 'connect', 'ISO 3166 code, from the GeoIP file'],
   'client.asn': ['number', 'connect', 'number of its autonomous system, from the GeoIP file'],
+  'client.login': ['text', 'connect', 'the account that it has logged in with, as a listed peer says (XCLIENT LOGIN)'],
   'client.early': ['flag', 'connect', 'it talked before the greeting'],
   'dnsbl.score': ['number', 'connect', 'weights of the block lists that have its address, added up'],
   'dnswl.score': ['number', 'connect', 'weights of the welcome lists that have it, added up'],

@@ -94,9 +94,9 @@ export class Inspection {
     this.#session = session;
     this.#policy = relay.policy;
     this.#witness = witness;
-    const identity = login === null ? {} : { identity: login };
+    const [identity, known] = login === null ? [{}, {}] : [{ identity: login }, { 'client.login': login }];
     this.#subject = { side, address, helo: '', tls: false, sender: null, recipient: null, ...identity };
-    this.#known = this.#said('connect', { side, 'client.address': address });
+    this.#known = this.#said('connect', { side, 'client.address': address, ...known });
   }
 
   connect(): Decision | Promise<Decision> {

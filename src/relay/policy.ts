@@ -72,6 +72,7 @@ export type PolicyTools = {
 const INTRINSIC: ReadonlySet<FactId> = new Set<FactId>([
   'side',
   'client.address',
+  'client.login',
   'helo',
   'tls',
   'from',
