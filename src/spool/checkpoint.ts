@@ -7,7 +7,7 @@
  *   header, 64 bytes                               piece, as many as it takes, two by two
  *   offset bytes field                             offset bytes field
  *        0     4 "PCKP"                                 0     4 bytes of the payload
- *        4     4 version                                4     4 crc of the payload
+ *        4     4 version, 3                             4     4 crc of the payload
  *        8     4 crc of 12..64                          8     n payload: texts, as MessagePack [destinations, sites,
  *       12     4 generation ┐ records from here               details, [[message, name, bytes, crc]…]]; then the
  *       16     4 salt       │ on are later than               messages that they are for, whole ones; after
@@ -167,7 +167,7 @@ class Piece {
     const { rows, rowsUsed } = this.#view;
     let row = from;
     for (; row < rowsUsed; row++) {
-      // What came later is in a record that is later.
+      // What came later is in a later record; where the disk has lost that, its key may be another's by now.
       if (rows.waiting[row]! === 0 || rows.key[row]! > sequenceMax) continue;
       if (this.#used + MESSAGE_WORDS + rows.count[row]! * RECIPIENT_WORDS > this.#words.length) break;
       this.#put(row);
