@@ -7,7 +7,7 @@
  *   header, 64 bytes                               piece, as many as it takes, two by two
  *   offset bytes field                             offset bytes field
  *        0     4 "PCKP"                                 0     4 bytes of the payload
- *        4     4 version, 3                             4     4 crc of the payload
+ *        4     4 version, 4                             4     4 crc of the payload
  *        8     4 crc of 12..64                          8     n payload: texts, as MessagePack [destinations, sites,
  *       12     4 generation ┐ records from here               details, [[message, name, bytes, crc]…]]; then the
  *       16     4 salt       │ on are later than               messages that they are for, whole ones; after
