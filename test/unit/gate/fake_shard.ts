@@ -2,9 +2,10 @@
  * A worker for tests of the gate: the real wire to main (shard_runner.ts) with a shard behind it that obeys its
  * clients.
  *
- *   greets with "hello SHARD SIDE KEY"; then, a line each: die · break · log TEXT · quit · status
+ *   greets with "hello SHARD SIDE KEY"; then, a line each: die · break · log TEXT · quit · tls · heap
  */
 import type { Socket } from 'node:net';
+import { resourceLimits } from 'node:worker_threads';
 import type { ShardTask } from '../../../src/gate/messages.ts';
 import { runShard } from '../../../src/gate/shard_runner.ts';
 import type { Door, ShardContext } from '../../../src/relay/shard.ts';
@@ -72,6 +73,7 @@ async function start(context: ShardContext) {
     if (word === 'break') context.onBroken('disk on fire');
     if (word === 'log') context.logger.log('scanner', { name: rest.join(' '), why: '' });
     if (word === 'tls') socket.write(`tls ${tls}\n`);
+    if (word === 'heap') socket.write(`heap ${resourceLimits.maxYoungGenerationSizeMb}\n`);
     if (word === 'quit') socket.end('bye\n');
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../../src/config/limits.ts';
 import { startPostern } from '../../../src/gate/postern.ts';
 import { Client, startFake, testConfig, until } from './support.ts';
 
@@ -23,6 +24,15 @@ test('connections are spread over the shards, the least loaded first', { timeout
   const next = new Client(at);
   assert.equal(shardOf(await next.read()), 1);
   for (const client of [...clients, next]) client.socket.destroy();
+});
+
+test('a shard keeps little garbage', { timeout: 20_000 }, async (context) => {
+  const { postern } = await startFake(context, { POSTERN_WORKERS: '1' });
+  const client = new Client(postern.listening.outside[0]!);
+  await client.read();
+  client.say('heap');
+  assert.equal(await client.read(), `heap ${LIMITS.shardYoungHeapMib}`);
+  client.socket.destroy();
 });
 
 test('a shard dies: its peers see a close, the others notice nothing, and it comes back', {
