@@ -4,23 +4,26 @@
  *   GET /              the dashboard          GET /healthz   200 or 503
  *   GET /api/status    what it shows, JSON    GET /metrics   for Prometheus
  *   POST /api/queue/…  on the socket only (queue_routes.ts)
+ *   PUT /api/recipients  on the socket, and with a token over TCP (recipient_routes.ts)
  *
- * Over TCP it reads and never changes anything; it has no authentication, and what guards it is its address (loopback
- * by default), the Host check, and that there is nothing to command. What guards the socket is its mode: only the user
- * that runs Postern can open it.
+ * Over TCP it reads without authentication, and what guards it is its address (loopback by default), the Host check,
+ * and that there is nothing to command; whoever has the token may replace the recipients and nothing else. What guards
+ * the socket is its mode: only the user that runs Postern can open it.
  */
-import type { FastifyError, FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import { fastify } from 'fastify';
 import { LIMITS } from '../config/limits.ts';
 import type { HostPort } from '../config/options.ts';
 import { canonicalAddress } from '../config/parsers.ts';
-import type { PushedHashes } from '../facts/recipient_hashes.ts';
+import type { AdminToken } from '../config/token_file.ts';
 import type { QueueSource } from '../relay/queue_requests.ts';
 import { EXPOSITION_TYPE } from '../telemetry/exposition.ts';
 import type { StatusSource } from '../telemetry/status.ts';
 import { loadDashboard } from './dashboard.ts';
+import { PushGuard } from './push_guard.ts';
 import { addQueueRoutes, QUEUE_PATH } from './queue_routes.ts';
-import { addRecipientRoutes, RECIPIENTS_PATH } from './recipient_routes.ts';
+import type { Push } from './recipient_routes.ts';
+import { addRecipientRoutes, RECIPIENTS_PATH, refusePush } from './recipient_routes.ts';
 
 const HEADERS = {
   'cache-control': 'no-store',
@@ -31,9 +34,10 @@ const HEADERS = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 } as const;
 
-/** Resolves when it listens, to the address as bound. Rejects with the system's error. */
-export async function startAdmin(at: HostPort, source: StatusSource, hostname: string) {
-  const app = buildAdmin(source, [hostname]);
+/** Resolves when it listens, to the address as bound, or rejects with the system's error. No token: no `pushes`. */
+export async function startAdmin(at: HostPort, source: StatusSource, hostname: string, pushes: Pushes | null = null) {
+  const push = pushes === null ? undefined : { ...pushes, guard: new PushGuard(pushes.token) };
+  const app = buildAdmin({ source, names: [hostname], push });
   app.server.maxConnections = LIMITS.adminConnectionsMax;
   await app.listen({ host: at.host, port: at.port, ipv6Only: at.host.includes(':') });
   const address = app.server.address();
@@ -46,44 +50,80 @@ export async function startOperator(
   path: string,
   source: StatusSource,
   queue: QueueSource,
-  recipients: PushedHashes | null = null,
+  pushes: Omit<Pushes, 'token'> | null = null,
 ) {
-  const app = buildAdmin(source, [], queue);
-  if (recipients !== null) addRecipientRoutes(app, recipients);
+  const app = buildAdmin({ source, queue, push: pushes === null ? undefined : { ...pushes, guard: null } });
   app.server.maxConnections = LIMITS.adminConnectionsMax;
   await app.listen({ path });
   return { close: () => app.close() };
 }
 
-/** `names`: Host headers that are ours besides loopback names and addresses. `queue`: what commands go to. */
-export function buildAdmin(
-  source: StatusSource,
-  names: readonly string[],
-  queue: QueueSource | null = null,
-): FastifyInstance {
+export type Pushes = Omit<Push, 'guard'> & { readonly token: () => AdminToken };
+
+export type AdminParts = {
+  readonly source: StatusSource;
+  /** Host headers that are ours besides loopback names and addresses. */
+  readonly names?: readonly string[];
+  /** What commands go to: on the Unix socket, and nowhere else. */
+  readonly queue?: QueueSource | undefined;
+  readonly push?: Push | undefined;
+  readonly patience?: Patience;
+};
+
+/** How long a client may take, and how late that may be noticed. */
+export type Patience = {
+  readonly pageMsMax: number;
+  readonly pushMsMax: number;
+  readonly pushSilenceMsMax: number;
+  readonly sweepMs: number;
+};
+
+const PATIENCE: Patience = {
+  pageMsMax: LIMITS.adminRequestMsMax,
+  pushMsMax: LIMITS.pushMsMax,
+  pushSilenceMsMax: LIMITS.pushSilenceMsMax,
+  sweepMs: LIMITS.adminSweepMs,
+};
+
+export function buildAdmin(parts: AdminParts): FastifyInstance {
+  const { source, names = [], queue, push, patience = PATIENCE } = parts;
   const app = fastify({
     bodyLimit: 1024,
-    requestTimeout: LIMITS.adminRequestMsMax,
-    connectionTimeout: queue === null ? LIMITS.adminRequestMsMax : LIMITS.operatorSilenceMsMax,
+    requestTimeout: push === undefined ? patience.pageMsMax : patience.pushMsMax,
+    connectionTimeout: queue === undefined ? patience.pageMsMax : LIMITS.operatorSilenceMsMax,
+    http: { headersTimeout: patience.pageMsMax, connectionsCheckingInterval: patience.sweepMs },
     forceCloseConnections: true,
   });
   const dashboard = loadDashboard();
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
-    const commands =
-      queue !== null &&
-      ((request.method === 'POST' && request.url.startsWith(QUEUE_PATH)) ||
-        (request.method === 'PUT' && request.url === RECIPIENTS_PATH));
-    if (request.method !== 'GET' && request.method !== 'HEAD' && !commands)
+    const { method, url } = request;
+    const isPush = method === 'PUT' && url === RECIPIENTS_PATH;
+    const isCommand = queue !== undefined && method === 'POST' && url.startsWith(QUEUE_PATH);
+    if (method !== 'GET' && method !== 'HEAD' && !isPush && !isCommand)
       return reply.code(405).header('allow', 'GET, HEAD').send({ error: 'only GET and HEAD are served' });
     if (!isOurs(request.headers.host, names))
       return reply.code(421).send({ error: 'ask by address, as localhost, or by the name in POSTERN_HOSTNAME' });
+    const refusal = isPush ? refusePush(push, request, reply) : undefined;
+    if (refusal !== undefined) return refusal;
+    // It would be read for as long as a push may take.
+    const isPage = !isPush && !isCommand;
+    if (isPage && hasBody(request)) return reply.code(413).send({ error: 'a page is asked for without a body' });
+    // Who asks before he sends (curl, where the body is long) is told only here, and so sends nothing in vain.
+    if (request.headers.expect !== undefined) reply.raw.writeContinue();
+    return undefined;
   });
+  // Nobody reads on what has been answered already.
+  app.addHook('onSend', async (request, reply) => {
+    if (hasBody(request) && !request.raw.complete) reply.header('connection', 'close');
+  });
+  app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response));
   app.setErrorHandler(({ statusCode = 500, message }: FastifyError, _request, reply) =>
     reply.code(statusCode).send({ error: statusCode < 500 ? message : 'a defect of ours' }),
   );
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such page' }));
-  if (queue !== null) addQueueRoutes(app, queue);
+  if (queue !== undefined) addQueueRoutes(app, queue);
+  if (push !== undefined) addRecipientRoutes(app, push, patience.pushSilenceMsMax);
   app.get('/', (_request, reply) =>
     reply.type('text/html; charset=utf-8').header('content-security-policy', dashboard.policy).send(dashboard.page),
   );
@@ -95,6 +135,9 @@ export function buildAdmin(
   app.get('/metrics', async (_request, reply) => reply.type(EXPOSITION_TYPE).send(await source.metricsPage()));
   return app;
 }
+
+const hasBody = ({ headers }: FastifyRequest): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
 
 /**
  * Against DNS rebinding: a stranger's page can make a browser resolve the stranger's name to our address, but then the

@@ -2,6 +2,7 @@
 import type { Config, HostPort, OptionKey } from './options.ts';
 import { variableOf } from './options.ts';
 import { loadTlsMaterial } from './tls_material.ts';
+import { loadAdminToken } from './token_file.ts';
 
 /** `about`: a fault is dropped when one of these was faulty by itself. */
 export type CrossFault = { readonly about: readonly OptionKey[]; readonly fault: string };
@@ -16,6 +17,13 @@ export function crossFaults(config: Config): readonly CrossFault[] {
     add(['insideRoute'], 'is not set; write your inside servers, as smtp://10.0.0.5:25');
   if (config.outsideListen.length === 0) add(['outsideListen'], 'names no address; write address:port');
   faults.push(...clashes(config), ...pressureFaults(config));
+  if (config.adminTokenFile !== '' && config.adminListen === null)
+    add(
+      ['adminTokenFile', 'adminListen'],
+      `opens a door of ${variableOf('adminListen')}, which is empty; leave it out`,
+    );
+  const admin = loadAdminToken(config.adminTokenFile);
+  if ('faults' in admin) faults.push(...admin.faults.map((fault) => ({ about: ['adminTokenFile'] as const, fault })));
   const tls = loadTlsMaterial(config);
   if ('faults' in tls) faults.push(...tls.faults.map((fault) => ({ about: ['tlsCert', 'tlsKey'] as const, fault })));
   return faults;

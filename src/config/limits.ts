@@ -362,7 +362,19 @@ const TABLE = {
   statusMs: [1000, 'gauges and the dashboard are as fresh as this', 'they are older'],
 
   adminConnectionsMax: [64, 'a few dashboards and Prometheus', 'further ones are closed'],
-  adminRequestMsMax: [10_000, 'requests are one line and some headers', '408, and the connection is closed'],
+  adminRequestMsMax: [
+    10_000,
+    'requests are one line and some headers; a client may be silent as long',
+    '408, or nothing, and the connection is closed',
+  ],
+  adminSweepMs: [1000, 'the limits of requests are of whole seconds', 'they are noticed so much later'],
+
+  // Recipients that are pushed.
+  pushMsMax: [600_000, '132 MB, the longest body, at 220 KB a second', '408, and what was in force stays'],
+  pushSilenceMsMax: [10_000, 'whoever pushes has the whole of it at hand', 'the connection is closed, as above'],
+  pushFailuresMax: [10, 'wrong tokens of one client (/32, /64): a script that is mended meanwhile', '429 for a while'],
+  pushFailuresMs: [60_000, 'a guess every six seconds, at a token of 128 bits', 'the client may try again'],
+  pushFailingClientsMax: [1000, 'clients whose wrong tokens are counted, 100 bytes each', 'the first is forgotten'],
 
   // The operator's queue commands.
   operatorRequestsMax: [

@@ -101,7 +101,14 @@ export const OPTIONS = {
     default: '127.0.0.1:8025',
     unit: '',
     emptyIsNone: true,
-    why: 'health, metrics and dashboard; it has no authentication, so keep it on loopback; empty: none',
+    why: 'health, metrics and dashboard, read without authentication and in clear, so keep it on loopback or a network of your own; empty: none',
+  },
+  adminTokenFile: {
+    schema: path(),
+    default: '',
+    words: 'none',
+    unit: '',
+    why: 'a file with a token of at least 32 characters, which lets the inside push recipients there (PUT /api/recipients, Authorization: Bearer); read again on SIGHUP; none: they are pushed on admin.sock only',
   },
 
   // What is accepted, and where it goes.

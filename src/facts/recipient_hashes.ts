@@ -13,6 +13,7 @@
  */
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import { assert } from '../base/assert.ts';
 import { wallMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Disk } from '../spool/disk.ts';
@@ -56,15 +57,26 @@ export class HashedDirectory implements Directory {
   }
 }
 
-/** One word for people, or null: it went well. */
-export type UploadFault = string | null;
+/** Null: it went well. Of whoever pushes, of our disk, or nobody's: who begins anew knows better. */
+export type UploadFault = { readonly whose: 'theirs' | 'ours' | 'overtaken'; readonly detail: string } | null;
 
 export type Upload = {
+  /** Hashes so far. */
+  readonly count: number;
   /** A fault ends the upload. */
   add(chunk: Uint8Array): UploadFault;
   commit(): Promise<UploadFault>;
   abort(): void;
 };
+
+/** As many lines as there may be, with CRLF. */
+export const UPLOAD_BYTES_MAX = LIMITS.recipientHashesMax * (64 + 2);
+
+/** Of hex digits; or null. */
+export const parseSalt = (hex: string): Buffer | null =>
+  /^(?:[0-9a-f]{2})*$/i.test(hex) && hex.length >= 2 * SALT_BYTES_MIN && hex.length <= 2 * SALT_BYTES_MAX
+    ? Buffer.from(hex, 'hex')
+    : null;
 
 /** On the main thread. One upload at a time; `changed` gets each new set, to be given to the shards. */
 export class PushedHashes {
@@ -86,7 +98,7 @@ export class PushedHashes {
   }
 
   /** What the last process kept. The fault in one line, or null; then nobody is known until the next push. */
-  async load(): Promise<UploadFault> {
+  async load(): Promise<string | null> {
     try {
       const bytes = await readWholeFile(this.#disk, `${this.#folder}/${HASHES_FILE}`, bytesMax());
       if (bytes === null) return null;
@@ -97,28 +109,31 @@ export class PushedHashes {
     }
   }
 
-  /** An upload that is under way is given up: whoever begins anew knows better. A text: the fault. */
-  beginUpload(salt: Uint8Array): Upload | string {
-    if (salt.length < SALT_BYTES_MIN || salt.length > SALT_BYTES_MAX)
-      return `the salt must have ${SALT_BYTES_MIN} to ${SALT_BYTES_MAX} bytes`;
-    this.#upload?.abort();
-    const upload = new HashUpload((keys) => this.#take(upload, new Uint8Array(salt), keys));
+  /**
+   * `salt` is parseSalt's. An upload that is under way is given up, and its hashes forgotten, though its end may wait
+   * for the disk: so two sets at most are in memory, the one that is being written and the last one begun.
+   */
+  beginUpload(salt: Uint8Array): Upload {
+    assert(salt.length >= SALT_BYTES_MIN && salt.length <= SALT_BYTES_MAX, 'a salt is neither short nor long');
+    this.#upload?.overtake();
+    const upload = new HashUpload(() => this.#take(upload, new Uint8Array(salt)));
     this.#upload = upload;
     return upload;
   }
 
   /** One after the other: two at a time would write the same unfinished file. */
-  #take(upload: HashUpload, salt: Uint8Array, keys: readonly Buffer[]): Promise<UploadFault> {
-    this.#taken = this.#taken.then(() => this.#replace(upload, salt, keys));
+  #take(upload: HashUpload, salt: Uint8Array): Promise<UploadFault> {
+    this.#taken = this.#taken.then(() => this.#replace(upload, salt));
     return this.#taken;
   }
 
-  async #replace(upload: HashUpload, salt: Uint8Array, keys: readonly Buffer[]): Promise<UploadFault> {
-    if (this.#upload !== upload) return 'another upload has begun since';
+  async #replace(upload: HashUpload, salt: Uint8Array): Promise<UploadFault> {
+    if (this.#upload !== upload) return OVERTAKEN;
+    const keys = upload.takeKeys();
     try {
       await replaceFile(this.#disk, this.#folder, HASHES_FILE, [headerOf(salt), ...keys]);
     } catch (error) {
-      return `the recipients cannot be written (${codeOf(error)})`;
+      return { whose: 'ours', detail: `the recipients cannot be written (${codeOf(error)})` };
     } finally {
       if (this.#upload === upload) this.#upload = null;
     }
@@ -128,20 +143,29 @@ export class PushedHashes {
   }
 }
 
+const OVERTAKEN: UploadFault = { whose: 'overtaken', detail: 'another upload has begun since' };
+
 class HashUpload implements Upload {
-  readonly #take: (keys: readonly Buffer[]) => Promise<UploadFault>;
-  readonly #blocks: Buffer[] = [];
+  readonly #take: () => Promise<UploadFault>;
+  #blocks: Buffer[] = [];
   #used = BLOCK_KEYS;
   #count = 0;
+  #bytes = 0;
   #rest = '';
   #fault: UploadFault = null;
 
-  constructor(take: (keys: readonly Buffer[]) => Promise<UploadFault>) {
+  constructor(take: () => Promise<UploadFault>) {
     this.#take = take;
+  }
+
+  get count(): number {
+    return this.#count;
   }
 
   add(chunk: Uint8Array): UploadFault {
     if (this.#fault !== null) return this.#fault;
+    this.#bytes += chunk.length;
+    if (this.#bytes > UPLOAD_BYTES_MAX) return this.#fail(`more than ${UPLOAD_BYTES_MAX} bytes`);
     const lines = (this.#rest + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString('latin1')).split(
       '\n',
     );
@@ -157,14 +181,24 @@ class HashUpload implements Upload {
   async commit(): Promise<UploadFault> {
     const fault = this.#fault ?? (this.#rest === '' ? null : this.#line(this.#rest));
     if (fault !== null) return fault;
-    this.#fault = 'the upload is over';
-    if (this.#count === 0) return 'there is no hash in it; that would refuse all mail';
-    const last = this.#blocks.pop()!;
-    return this.#take([...this.#blocks, last.subarray(0, this.#used * KEY_BYTES)]);
+    if (this.#count === 0) return this.#fail('there is no hash in it; that would refuse all mail');
+    this.#fault = { whose: 'theirs', detail: 'the upload is over' };
+    return this.#take();
   }
 
   abort(): void {
     this.#fail('the upload was given up');
+  }
+
+  overtake(): void {
+    this.#end(OVERTAKEN);
+  }
+
+  /** All of them, once; they are no more of this upload. */
+  takeKeys(): readonly Buffer[] {
+    const blocks = this.#blocks;
+    this.#blocks = [];
+    return blocks.with(-1, blocks.at(-1)!.subarray(0, this.#used * KEY_BYTES));
   }
 
   #line(text: string): UploadFault {
@@ -181,9 +215,13 @@ class HashUpload implements Upload {
     return null;
   }
 
-  #fail(fault: string): UploadFault {
+  #fail(detail: string): UploadFault {
+    return this.#end({ whose: 'theirs', detail });
+  }
+
+  #end(fault: UploadFault): UploadFault {
     this.#fault ??= fault;
-    this.#blocks.length = 0;
+    this.#blocks = [];
     return this.#fault;
   }
 }

@@ -16,6 +16,8 @@ import { redact } from '../config/print.ts';
 import { sizeThreadPool } from '../config/thread_pool.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import { describeCertificates, loadTlsMaterial } from '../config/tls_material.ts';
+import type { AdminToken } from '../config/token_file.ts';
+import { loadAdminToken } from '../config/token_file.ts';
 import type { PushedHashes } from '../facts/recipient_hashes.ts';
 import { checkTlsMaterial } from '../net/tls.ts';
 import { PressureWord, pressureMemory } from '../relay/pressure_word.ts';
@@ -27,6 +29,7 @@ import { prepareFolder, removeStaleSocket, sealSocket, socketPlace } from '../sp
 import { inspectSpool } from '../spool/inspection.ts';
 import { readSpoolSpace } from '../spool/space.ts';
 import { SpoolFolderError } from '../spool/survey.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { LogSink } from '../telemetry/log.ts';
 import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/metrics.ts';
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
@@ -40,14 +43,24 @@ import { Status } from './status.ts';
 import { Supervisor } from './supervisor.ts';
 
 export type AdminServer = { readonly address: HostPort; close(): Promise<void> };
-/** admin's `startAdmin`: a room beside this one, so whoever starts Postern brings it along. */
-export type StartAdmin = (at: HostPort, source: StatusSource, hostname: string) => Promise<AdminServer>;
+/** Recipients that the inside pushes go here. */
+export type Pushes = { readonly recipients: PushedHashes; readonly logger: Logger };
+/**
+ * admin's `startAdmin`: a room beside this one, so whoever starts Postern brings it along. Pushes are for who has the
+ * token; null: there is none.
+ */
+export type StartAdmin = (
+  at: HostPort,
+  source: StatusSource,
+  hostname: string,
+  pushes: (Pushes & { readonly token: () => AdminToken }) | null,
+) => Promise<AdminServer>;
 /** admin's `startOperator`, likewise. */
 export type StartOperator = (
   path: string,
   source: StatusSource,
   queue: QueueSource,
-  recipients: PushedHashes,
+  pushes: Pushes,
 ) => Promise<{ close(): Promise<void> }>;
 
 export type PosternParts = {
@@ -79,8 +92,10 @@ export async function startPostern(config: Config, parts: PosternParts = {}): Pr
   sizeThreadPool(config.workers);
   const tls = readTls(config);
   if ('faults' in tls) throw new StartFailure(tls.faults);
+  const admin = loadAdminToken(config.adminTokenFile);
+  if ('faults' in admin) throw new StartFailure(admin.faults);
   const lock = await prepareSpool(config.spoolDir);
-  const postern = new Postern(config, parts, tls, lock);
+  const postern = new Postern(config, parts, tls, admin.token, lock);
   try {
     await postern.start();
   } catch (error) {
@@ -124,13 +139,14 @@ export class Postern {
   readonly #watch: PressureWatch;
   readonly #status: Status;
   #tls: Tls;
+  #token: AdminToken | null;
   #admin: AdminServer | null = null;
   #closeOperator: () => Promise<void> = async () => {};
   #listening: Addresses = { outside: [], inside: [], admin: null };
   #stopped: Promise<void> | null = null;
   readonly #policy: PolicyFile;
 
-  constructor(config: Config, parts: PosternParts, tls: Tls, lock: SpoolLock) {
+  constructor(config: Config, parts: PosternParts, tls: Tls, token: AdminToken | null, lock: SpoolLock) {
     const { hostname, workers } = config;
     const refusals = Object.entries(REPLIES).flatMap(([key, [code]]) => (code >= 400 ? [[key, code] as const] : []));
     const memory = createMetricsMemory(workers, Object.fromEntries(refusals));
@@ -141,6 +157,7 @@ export class Postern {
     this.#parts = parts;
     this.#lock = lock;
     this.#tls = tls;
+    this.#token = token;
     this.#sink = new LogSink(
       config.logLevel,
       LOG_LIMITS,
@@ -228,6 +245,20 @@ export class Postern {
     return true;
   }
 
+  /** Reads the token for pushes again. */
+  reloadToken(): boolean {
+    const { adminTokenFile: file } = this.#config;
+    if (file === '') return true;
+    const read = loadAdminToken(file);
+    if ('faults' in read) {
+      this.#sink.log('token-refused', { faults: read.faults });
+      return false;
+    }
+    this.#token = read.token;
+    this.#sink.log('token-loaded', { file });
+    return true;
+  }
+
   /** Reads the policy file again: the whole of it takes effect, or nothing. Open transactions go on as they are. */
   async reloadPolicy(): Promise<boolean> {
     const { config: file } = this.#config;
@@ -279,7 +310,8 @@ export class Postern {
     const { startAdmin } = this.#parts;
     if (at === null || startAdmin === undefined) return null;
     try {
-      return await startAdmin(at, this.#status, hostname);
+      const pushes = this.#token === null ? null : { ...this.#pushes(), token: () => this.#token! };
+      return await startAdmin(at, this.#status, hostname, pushes);
     } catch (error) {
       throw new StartFailure([listenFault('adminListen', at, error as NodeJS.ErrnoException)]);
     }
@@ -294,7 +326,7 @@ export class Postern {
       place = await socketPlace(this.#config.spoolDir);
       await removeStaleSocket(place);
       const desk = new QueueDesk(this.#supervisor.slots, this.#sink);
-      const server = await startOperator(place.path, this.#status, desk, this.#policy.recipients);
+      const server = await startOperator(place.path, this.#status, desk, this.#pushes());
       this.#closeOperator = closing(server, place);
       await sealSocket(place);
     } catch (error) {
@@ -302,6 +334,10 @@ export class Postern {
       await this.#closeOperator();
       await place?.release();
     }
+  }
+
+  #pushes(): Pushes {
+    return { recipients: this.#policy.recipients, logger: this.#sink };
   }
 
   #logCertificates(): void {

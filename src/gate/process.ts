@@ -2,7 +2,7 @@
  * Postern as a process of its own: exit codes and signals.
  *
  *   SIGTERM, SIGINT   drain, exit 0 (a second SIGINT: exit 130 at once)
- *   SIGHUP            certificates, keys and the policy file are read again
+ *   SIGHUP            certificates, keys, the token for pushes and the policy file are read again
  *   exit 78           the environment has faults (EX_CONFIG); each is a line on standard error
  *   exit 1            an address or the spool cannot be had, or a defect of ours
  */
@@ -33,6 +33,7 @@ function handleSignals(postern: Postern): void {
   });
   process.on('SIGHUP', () => {
     postern.reloadTls();
+    postern.reloadToken();
     void postern.reloadPolicy();
   });
   process.on('SIGTERM', () => stopAndExit(postern, 'SIGTERM'));

@@ -108,4 +108,7 @@ export const RFCS: Readonly<Record<number, Rfc>> = {
   8617: ['partly', 'ARC', 'chains are verified; nothing is sealed'],
   9989: ['partly', 'DMARC', 'results and policies; reports are not sent'],
   9990: ['partly', 'DMARC aggregate reports', 'what they need is counted; they are not sent'],
+
+  // The admin API.
+  6750: ['partly', 'Bearer tokens', 'for pushed recipients, in the header; nobody issues them but the operator'],
 };

@@ -20,6 +20,10 @@ export const EVENTS = {
   'policy-refused': ['error', 'the policy file has faults; what was in force stays'],
   'tls-loaded': ['info', 'certificates for STARTTLS, at start and after SIGHUP'],
   'tls-refused': ['error', 'SIGHUP: the new files have faults; the old ones stay'],
+  'token-loaded': ['info', 'SIGHUP: the token for pushes was read again and is in force'],
+  'token-refused': ['error', 'SIGHUP: the file of the token has a fault; the old token stays'],
+  'recipients-pushed': ['info', 'the inside has pushed so many recipients, and they are kept'],
+  'push-refused': ['warn', 'recipients were pushed and are not in force, or the token was wrong; the old ones stay'],
   'log-dropped': ['warn', 'so many lines were dropped, since standard output was not read in time'],
 
   pressure: ['warn', 'the level of back-pressure has changed: for these reasons, at these readings'],

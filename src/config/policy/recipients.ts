@@ -69,7 +69,9 @@ const FILE = z.strictObject({
 const HASHES = z.strictObject({
   source: z
     .literal('hashes')
-    .describe('Pushed from inside as salted SHA-256 hashes: PUT /api/recipients on admin.sock in the spool folder.'),
+    .describe(
+      'Pushed from inside as salted SHA-256 hashes: PUT /api/recipients (README, Recipients, pushed from inside).',
+    ),
   ...common,
 });
 

@@ -34,7 +34,7 @@ function queueOf(...chunks: (QueueChunk | Error)[]) {
 
 function post(url: string, payload: string | object, source = queueOf().source, contentType = 'application/json') {
   const headers = { host: 'localhost', 'content-type': contentType };
-  return buildAdmin(STATUS, [], source).inject({ method: 'POST', url, headers, payload });
+  return buildAdmin({ source: STATUS, queue: source }).inject({ method: 'POST', url, headers, payload });
 }
 
 /** An operator's server on a socket of its own, gone after the test. */
@@ -46,7 +46,7 @@ async function served(context: { after(end: () => Promise<void>): void }, source
 }
 
 test('over TCP there is no command', async () => {
-  const app = buildAdmin(STATUS, []);
+  const app = buildAdmin({ source: STATUS });
   for (const url of ['/api/queue/list', '/api/queue/delete', '/api/queue/']) {
     const answer = await app.inject({ method: 'POST', url, headers: { host: 'localhost' }, payload: {} });
     assert.equal(answer.statusCode, 405, url);
@@ -54,7 +54,7 @@ test('over TCP there is no command', async () => {
 });
 
 test('on the socket: POST for commands only, the pages as everywhere', async () => {
-  const app = buildAdmin(STATUS, [], queueOf().source);
+  const app = buildAdmin({ source: STATUS, queue: queueOf().source });
   const ask = (method: 'GET' | 'POST' | 'PUT', url: string, host = 'localhost') =>
     app.inject({ method, url, headers: { host } }).then(({ statusCode }) => statusCode);
   assert.equal(await ask('GET', '/healthz'), 200);
@@ -206,15 +206,18 @@ test('a client that hangs up before the answer begins ends the work, too', { tim
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   const { promise: asked, resolve: isAsked } = Promise.withResolvers<void>();
   const { promise: gone, resolve: isGone } = Promise.withResolvers<void>();
-  const app = buildAdmin(STATUS, [], {
-    async *ask() {
-      try {
-        isAsked();
-        await gone;
-        for (;;) yield rows('x'.repeat(10_000));
-      } finally {
-        resolve();
-      }
+  const app = buildAdmin({
+    source: STATUS,
+    queue: {
+      async *ask() {
+        try {
+          isAsked();
+          await gone;
+          for (;;) yield rows('x'.repeat(10_000));
+        } finally {
+          resolve();
+        }
+      },
     },
   });
   context.after(() => app.close());

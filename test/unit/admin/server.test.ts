@@ -16,7 +16,7 @@ function source(ok = true): StatusSource {
   };
 }
 
-const admin = (ok = true) => buildAdmin(source(ok), ['mx.example']);
+const admin = (ok = true) => buildAdmin({ source: source(ok), names: ['mx.example'] });
 const ask = (url: string, options: { method?: 'GET' | 'HEAD' | 'POST' | 'DELETE'; host?: string; ok?: boolean } = {}) =>
   admin(options.ok).inject({
     method: options.method ?? 'GET',

@@ -53,6 +53,7 @@ const BAD: Readonly<Record<OptionKey, readonly string[]>> = {
   proxyNetworks: ['10.0.0.1/8', 'haproxy.example'],
   xclientNetworks: ['10.0.0.1/8', 'x'],
   adminListen: ['8025', 'localhost:8025'],
+  adminTokenFile: ['a\0b'],
   domains: ['*.example.org', 'exa mple.org', 'a@b.org', 'example.org,,b.org', '1.2.3.4'],
   subdomains: ['on'],
   insideRoute: [

@@ -4,7 +4,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { HashesInForce, Upload } from '../../../src/facts/recipient_hashes.ts';
-import { HASHES_FILE, HashedDirectory, PushedHashes } from '../../../src/facts/recipient_hashes.ts';
+import {
+  HASHES_FILE,
+  HashedDirectory,
+  PushedHashes,
+  parseSalt,
+  UPLOAD_BYTES_MAX,
+} from '../../../src/facts/recipient_hashes.ts';
 import type { Disk } from '../../../src/spool/disk.ts';
 import { systemDisk } from '../../../src/spool/disk.ts';
 import { temporaryFolder } from '../../support/folders.ts';
@@ -14,11 +20,9 @@ const SALT = Buffer.from('a secret of the inside');
 const hashOf = (address: string): string => createHash('sha256').update(SALT).update(address).digest('hex');
 const linesOf = (...addresses: readonly string[]): Buffer => Buffer.from(addresses.map(hashOf).join('\n'));
 
-function begun(pushed: PushedHashes): Upload {
-  const upload = pushed.beginUpload(SALT);
-  assert.ok(typeof upload !== 'string');
-  return upload;
-}
+const begun = (pushed: PushedHashes): Upload => pushed.beginUpload(SALT);
+const theirs = (detail: string) => ({ whose: 'theirs', detail });
+const OVERTAKEN = { whose: 'overtaken', detail: 'another upload has begun since' };
 
 const pushedIn = (folder: string, disk: Disk = systemDisk) => {
   const changes: HashesInForce[] = [];
@@ -53,12 +57,18 @@ test('an upload that is cut off, faulty, empty or overtaken changes nothing', as
   const before = pushed.inForce;
   const half = begun(pushed);
   half.add(linesOf('john@example.org').subarray(0, 63));
-  assert.equal(await half.commit(), 'after 0 hashes: not 64 hex digits');
+  const noHash = theirs('after 0 hashes: not 64 hex digits');
+  assert.deepEqual(await half.commit(), noHash);
   const wrong = begun(pushed);
-  assert.equal(wrong.add(Buffer.from('jane@example.org\n')), 'after 0 hashes: not 64 hex digits');
-  assert.equal(wrong.add(linesOf('john@example.org')), 'after 0 hashes: not 64 hex digits');
-  assert.equal(begun(pushed).add(Buffer.alloc(100_000, 'a')), 'line 1 is too long');
-  assert.match((await begun(pushed).commit()) ?? '', /no hash/);
+  assert.deepEqual(wrong.add(Buffer.from('jane@example.org\n')), noHash);
+  assert.deepEqual(wrong.add(linesOf('john@example.org')), noHash, 'and stays so');
+  assert.deepEqual(begun(pushed).add(Buffer.alloc(100_000, 'a')), theirs('line 1 is too long'));
+  assert.deepEqual(await begun(pushed).commit(), theirs('there is no hash in it; that would refuse all mail'));
+  const endless = begun(pushed);
+  const blank = Buffer.alloc(4 << 20, `${' '.repeat(63)}\n`);
+  let bytes = 0;
+  while (bytes <= UPLOAD_BYTES_MAX && endless.add(blank) === null) bytes += blank.length;
+  assert.deepEqual(await endless.commit(), theirs(`more than ${UPLOAD_BYTES_MAX} bytes`));
   const aborted = begun(pushed);
   aborted.add(linesOf('john@example.org'));
   aborted.abort();
@@ -66,9 +76,9 @@ test('an upload that is cut off, faulty, empty or overtaken changes nothing', as
   const overtaken = begun(pushed);
   overtaken.add(linesOf('john@example.org'));
   const last = begun(pushed);
-  assert.ok((await overtaken.commit()) !== null);
+  assert.deepEqual(overtaken.add(linesOf('james@example.org')), OVERTAKEN, 'it is not kept in memory any longer');
+  assert.deepEqual(await overtaken.commit(), OVERTAKEN);
   last.abort();
-  assert.equal(typeof pushed.beginUpload(Buffer.alloc(8)), 'string', 'a short salt');
   assert.equal(pushed.inForce, before);
   assert.equal(changes.length, 1);
 });
@@ -101,13 +111,44 @@ test('an upload that ends while the one before is still being written comes afte
   }
 });
 
+test('an upload that waits for the disk is overtaken by the next one, and its hashes are let go', async () => {
+  const folder = temporaryFolder('hashes');
+  const writing = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const rename: Disk['rename'] = async (from, to) => {
+    writing.resolve();
+    await go.promise;
+    await systemDisk.rename(from, to);
+  };
+  const { pushed, changes } = pushedIn(folder, { ...systemDisk, rename });
+  const commit = (address: string) => {
+    const upload = begun(pushed);
+    upload.add(linesOf(address));
+    return upload.commit();
+  };
+  const first = commit('jane@example.org');
+  await writing.promise;
+  const waits = commit('john@example.org');
+  const last = commit('last@example.org');
+  go.resolve();
+  assert.deepEqual(await Promise.all([first, waits, last]), [null, OVERTAKEN, null]);
+  assert.equal(changes.length, 2);
+  assert.deepEqual(new HashedDirectory(pushed.inForce).knows('last@example.org'), { known: true });
+});
+
+test('a salt is 16 to 64 bytes in hex', () => {
+  for (const digits of [32, 34, 128]) assert.equal(parseSalt('aF'.repeat(digits / 2))?.length, digits / 2);
+  for (const hex of ['', 'a'.repeat(30), 'a'.repeat(33), 'a'.repeat(130), `${'a'.repeat(31)}g`, `0x${'a'.repeat(32)}`])
+    assert.equal(parseSalt(hex), null, hex);
+});
+
 test('a disk that fails leaves the hashes that were there', async () => {
   const folder = temporaryFolder('hashes');
   const failing: Disk = { ...systemDisk, rename: () => Promise.reject(Object.assign(new Error(), { code: 'EIO' })) };
   const { pushed } = pushedIn(folder, failing);
   const upload = begun(pushed);
   upload.add(linesOf('jane@example.org'));
-  assert.equal(await upload.commit(), 'the recipients cannot be written (EIO)');
+  assert.deepEqual(await upload.commit(), { whose: 'ours', detail: 'the recipients cannot be written (EIO)' });
   assert.equal(pushed.inForce, null);
 });
 
