@@ -13,7 +13,7 @@ import { type LdapText, recipientsSection } from '../../src/config/policy/recipi
 import { LdapDirectory } from '../../src/facts/recipient_ldap.ts';
 import type { Dns } from '../../src/net/dns.ts';
 import { makeCertificate } from '../support/certificates.ts';
-import { eventually } from '../support/deadline.ts';
+import { eventually, within } from '../support/deadline.ts';
 import { temporaryFolder, writeCertificate } from '../support/folders.ts';
 import { freePort } from '../support/free_port.ts';
 import { INTEROP_SKIPPED, program, run } from '../support/programs.ts';
@@ -184,6 +184,22 @@ test('a server that is silent has an end', OPTIONS, async () => {
   const ldap = directory({ url, timeoutMs: 200 });
   assert.deepEqual(await ldap.knows('jane@example.org'), { trouble: 'no answer in time' });
   silent.close();
+});
+
+test('a server that drops each question, before a word or in the middle of one, is trouble', OPTIONS, async () => {
+  for (const half of [Buffer.alloc(0), Buffer.from('300c0201', 'hex'), Buffer.from('ffffffffff', 'hex')]) {
+    const dropping = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(half));
+    });
+    dropping.listen(0, '127.0.0.1');
+    await once(dropping, 'listening');
+    const url = `ldap://127.0.0.1:${(dropping.address() as net.AddressInfo).port}`;
+    const ldap = directory({ url, timeoutMs: 20_000 });
+    for (let question = 0; question < 2; question++)
+      assert.ok('trouble' in (await within('an answer', Promise.resolve(ldap.knows('jane@example.org')), 10_000)));
+    dropping.close();
+  }
 });
 
 test('a server that went away and came back is asked again', OPTIONS, async () => {

@@ -21,6 +21,8 @@ export type MilterScript = {
   readonly answer?: (command: MilterCommand) => MilterAnswer | undefined;
   /** Answers leave byte by byte. */
   readonly slowly?: boolean;
+  /** Behind its answer to this command it hangs up. */
+  readonly lastLetter?: string;
   readonly kind?: 'tcp' | 'unix';
 };
 
@@ -120,6 +122,7 @@ export class FakeMilter {
           const bytes = Buffer.concat(answer);
           if (this.#script.slowly === true) sending = sending.then(() => trickle(socket, bytes));
           else socket.write(bytes);
+          if (command.letter === this.#script.lastLetter) socket.end();
         }
       }
     });

@@ -7,6 +7,7 @@ import { type Delivered, Sink, type SinkOptions } from '../../../bench/load/sink
 import { Source, type SourceOptions, type SourceReport } from '../../../bench/load/source.ts';
 import { patchStamp } from '../../../bench/load/stamp.ts';
 import { makeCertificate } from '../../support/certificates.ts';
+import { freePort } from '../../support/free_port.ts';
 
 const RUN = 0xabcdef;
 
@@ -295,14 +296,6 @@ describe('a peer that says 354 though it took no recipient', { timeout: 20_000 }
     assert.equal(heard.match(/^\.\r$/gm)?.length, 2);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
 
 /**
  * Sends the second part when 354 or as many replies as lines have come; the codes of all replies, continuation lines

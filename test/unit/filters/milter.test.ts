@@ -326,6 +326,16 @@ describe('a filter that fails', () => {
     });
   }
 
+  test('dies in the middle of its changes: none of them is made', async () => {
+    const half = [reply('h', 'X-A\0b\0'), reply('b', 'Another body\r\n'), reply('m', Buffer.from([0, 0]))];
+    for (const replies of [half.slice(0, 1), half.slice(0, 2), half]) {
+      const findings = await ask({ answer: at('E', ...replies), lastLetter: 'E' });
+      await milter.close();
+      assert.deepEqual([findings.verdict, findings.headers, findings.body], ['defer', [], undefined]);
+      assert.match(findings.failure!.reason, /died|malformed/);
+    }
+  });
+
   test('says shutdown, or connection failure', async () => {
     assert.equal((await ask({ answer: at('M', reply('4')) })).failure?.reason, 'error');
     await milter.close();
