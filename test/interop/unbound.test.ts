@@ -3,35 +3,36 @@
  * test/support as the authority of far.test and signed.test, so that recursion, failures and validation are unbound's.
  */
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
-import dgram from 'node:dgram';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Answer } from 'dns-packet';
 import { dnsListsSection } from '../../src/config/policy/dns_lists.ts';
 import { dnsListSources } from '../../src/facts/dns_lists.ts';
 import { reverseNameSource } from '../../src/facts/reverse_name.ts';
 import type { Subject } from '../../src/facts/source.ts';
+import { Spf } from '../../src/facts/spf.ts';
 import type { Dns } from '../../src/net/dns.ts';
 import { createDns } from '../../src/net/dns.ts';
 import { resolveHosts } from '../../src/relay/mx.ts';
+import type { Daemon } from '../support/daemons.ts';
+import { startDaemon } from '../support/daemons.ts';
 import type { Exchange, ScriptedDns } from '../support/dns_server.ts';
 import { RCODE, replyTo, startScriptedDns } from '../support/dns_server.ts';
 import { makeZoneSigner } from '../support/dnssec.ts';
+import { temporaryFolder } from '../support/folders.ts';
+import { INTEROP_SKIPPED } from '../support/programs.ts';
+import { authenticate, dkimOf, ED25519, HEADER, RSA, signed } from '../unit/facts/mail.ts';
 
-const BINARY = ['/usr/sbin/unbound', '/usr/local/sbin/unbound'].find((file) => existsSync(file));
-const skip = BINARY === undefined ? 'unbound is not installed (Debian package unbound)' : false;
-const STARTS_MAX = 5;
+const skip = INTEROP_SKIPPED;
 const TIMEOUT = { skip, timeout: 30_000 } as const;
 
 /** 3,000 bytes: more than 1,232 over UDP. */
 const LONG = Array.from({ length: 12 }, (_, at) => String.fromCharCode(97 + at).repeat(250));
+
+/** In character-strings of 255 bytes at most, as a long key needs them. */
+const quotedTexts = (text: string): string =>
+  (text.match(/.{1,255}/g) ?? []).map((part) => `"${part.replaceAll(';', '\\;')}"`).join(' ');
 
 const LOCAL_DATA = [
   'near.test. 300 MX 10 mx1.near.test.',
@@ -49,6 +50,12 @@ const LOCAL_DATA = [
   '9.1.1.192.wl.near.test. 300 A 127.0.5.1',
   '9.1.1.192.public.near.test. 300 A 127.255.255.254',
   'bad.example.dbl.near.test. 300 A 127.0.1.2',
+  'mail.near.test. 300 TXT "v=spf1 include:spf.mail.near.test -all"',
+  'spf.mail.near.test. 300 TXT "v=spf1 a:mx1.near.test ip4:198.51.100.0/24 ?all"',
+  'loop.near.test. 300 TXT "v=spf1 include:loop.near.test -all"',
+  `rsa._domainkey.mail.near.test. 300 TXT ${quotedTexts(RSA.record)}`,
+  `ed._domainkey.mail.near.test. 300 TXT ${quotedTexts(ED25519.record)}`,
+  '_dmarc.mail.near.test. 300 TXT "v=DMARC1; p=reject; adkim=s"',
 ];
 
 const signer = makeZoneSigner('signed.test');
@@ -85,8 +92,7 @@ remote-control:
 `;
 
 let far: ScriptedDns;
-let unbound: ChildProcess | null = null;
-let folder = '';
+let unbound: Daemon;
 let dns: Dns;
 
 before(async () => {
@@ -102,19 +108,22 @@ before(async () => {
   };
   far = await startScriptedDns({ zone });
   far.always(authority);
-  folder = await mkdtemp(path.join(tmpdir(), 'postern-unbound-'));
-  dns = createDns({ servers: [{ host: '127.0.0.1', port: await startUnbound() }], timeoutMsMax: 20_000 });
+  const folder = temporaryFolder('unbound');
+  const file = join(folder, 'unbound.conf');
+  unbound = await startDaemon({
+    name: 'unbound',
+    prepare: (port) => {
+      writeFileSync(file, configuration(folder, port, far.port));
+      return ['-d', '-c', file];
+    },
+  });
+  dns = createDns({ servers: [{ host: '127.0.0.1', port: unbound.port }], timeoutMsMax: 20_000 });
 });
 
 after(async () => {
   if (skip !== false) return;
-  if (unbound !== null && unbound.exitCode === null) {
-    const gone = once(unbound, 'exit');
-    unbound.kill('SIGTERM');
-    await gone;
-  }
-  await far.close();
-  await rm(folder, { recursive: true, force: true });
+  await unbound?.stop();
+  await far?.close();
 });
 
 /** Refuses one name, signs a zone, and lies in it about another. */
@@ -126,35 +135,6 @@ function authority({ name, type, query, honest, reply }: Exchange): void {
   if (name !== 'forged.signed.test') return reply(signed);
   const lie = (answer: Answer): Answer => (answer.type === 'A' ? { ...answer, data: '203.0.113.66' } : answer);
   reply({ ...signed, answers: (signed.answers ?? []).map(lie) });
-}
-
-/** Unbound cannot be told to take any free port: we look for one, and try again where somebody was faster. */
-async function startUnbound(): Promise<number> {
-  const file = path.join(folder, 'unbound.conf');
-  let said = '';
-  for (let starts = 0; starts < STARTS_MAX; starts++) {
-    const port = await freePort();
-    await writeFile(file, configuration(folder, port, far.port));
-    const child = spawn(BINARY!, ['-d', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    unbound = child;
-    for await (const line of createInterface({ input: child.stderr! })) {
-      said += `${line}\n`;
-      if (!line.includes('start of service')) continue;
-      child.stderr!.resume();
-      return port;
-    }
-  }
-  throw new Error(`unbound does not start:\n${said}`);
-}
-
-async function freePort(): Promise<number> {
-  const socket = dgram.createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
 }
 
 const records = (answer: Awaited<ReturnType<Dns['query']>>) => (answer.tag === 'records' ? answer.records : answer);
@@ -255,4 +235,34 @@ test('block and welcome lists, of addresses and of domains', TIMEOUT, async () =
 test('a name that leads back to its address', TIMEOUT, async () => {
   const reverse = await reverseNameSource(dns).ask(client('192.0.2.1'), signal);
   assert.deepEqual(reverse, { facts: { 'client.name': 'mx1.near.test', 'client.confirmed': true } });
+});
+
+test('SPF: a record that includes another, an address of a name, a policy that goes in circles', TIMEOUT, async () => {
+  const spf = new Spf(dns, 'relay.test');
+  const of = async (address: string, domain: string) => {
+    const subject = { address, helo: 'client.test', sender: `alice@${domain}` };
+    return (await spf.check(subject, signal)).result;
+  };
+  assert.equal(await of('192.0.2.1', 'mail.near.test'), 'pass');
+  assert.equal(await of('198.51.100.9', 'mail.near.test'), 'pass');
+  assert.equal(await of('203.0.113.9', 'mail.near.test'), 'fail');
+  assert.equal(await of('192.0.2.1', 'gone.near.test'), 'none');
+  assert.equal(await of('192.0.2.1', 'loop.near.test'), 'permerror');
+  assert.equal(await of('192.0.2.1', 'broken.far.test'), 'temperror');
+});
+
+test('DKIM and DMARC: keys in several strings, a policy, and a byte that was changed', TIMEOUT, async () => {
+  const mail = `${HEADER.replaceAll('example.org', 'mail.near.test')}Hello\r\n`;
+  const spf = { result: 'none', identity: 'mailfrom', domain: 'near.test' } as const;
+  for (const algorithm of ['rsa-sha256', 'ed25519-sha256'] as const) {
+    const message = await signed(mail, { algorithm, domain: 'mail.near.test' });
+    const honest = await authenticate(message, dns, { spf });
+    assert.deepEqual([dkimOf(honest), honest.dmarc.result, honest.dmarc.policy], [['pass'], 'pass', 'reject']);
+    const changed = await authenticate(message.replace('Hello', 'Jello'), dns, { spf });
+    assert.deepEqual([dkimOf(changed), changed.dmarc.result], [['fail: body'], 'fail']);
+  }
+  const elsewhere = await authenticate(await signed(mail, { domain: 'mail.near.test', selector: 'gone' }), dns, {
+    spf,
+  });
+  assert.deepEqual([dkimOf(elsewhere), elsewhere.dmarc.result], [['permerror: no key'], 'fail']);
 });
