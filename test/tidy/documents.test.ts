@@ -48,10 +48,14 @@ const parents = (path: string): string[] => {
   return steps.map((_, index) => steps.slice(0, index + 1).join('/'));
 };
 
-test("README's policy file has no faults", () => {
-  const text = /```yaml\n([\s\S]*?)```/.exec(README)?.[1] ?? '';
-  const yaml = parseYaml('README.md', text);
-  assert.ok('value' in yaml && text !== '');
-  const parsed = parsePolicy(yaml.value);
-  assert.ok('document' in parsed, JSON.stringify(parsed));
+test("README's policy file has no faults, nor have the rules in its text", () => {
+  const file = /```yaml\n([\s\S]*?)```/.exec(README)?.[1] ?? '';
+  const rules = [...README.matchAll(/`(\{ id: [^`]+ \})`/g)].map(([, rule]) => `rules: [ ${rule} ]`);
+  assert.ok(file !== '' && rules.length > 0);
+  for (const text of [file, ...rules]) {
+    const yaml = parseYaml('README.md', text);
+    assert.ok('value' in yaml, text);
+    const parsed = parsePolicy(yaml.value);
+    assert.ok('document' in parsed, JSON.stringify(parsed));
+  }
 });

@@ -1,11 +1,11 @@
-/** DKIM: what mailauth signs holds, what is changed does not, and evil shapes end as documented. */
+/** DKIM: what mailauth signs holds, what is changed does not, and odd signatures end without harm. */
 import assert from 'node:assert/strict';
 import { createHash, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { FakeDns } from '../../support/fake_dns.ts';
-import { authenticate, dkimOf, ED25519, HEADER, RECORDS, RSA, SHORT_RSA, signed } from './mail.ts';
+import { authenticate, dkimOf, ED25519, HEADER, RECORDS, RSA, signed } from './mail.ts';
 
 const BODY = 'Hello  world \t\r\n\r\n  indented\r\n.dot\r\n\r\n\r\n';
 const MESSAGE = HEADER + BODY;
@@ -138,23 +138,12 @@ describe('what is changed', () => {
   });
 });
 
+/** Those that README tells of are in dkim_shapes.test.ts. */
 describe('evil shapes', () => {
   const ends = (name: string, make: () => Promise<string> | string, expected: readonly string[]): void => {
     test(name, async () => assert.deepEqual(await verdict(await make()), expected));
   };
 
-  ends('a second From on top', async () => `From: evil@example.org\r\n${await signed(MESSAGE)}`, [
-    'policy: more than one From',
-  ]);
-  ends('a second From in disguise', async () => `From\r\n : evil@example.org\r\n${await signed(MESSAGE)}`, [
-    'policy: more than one From',
-  ]);
-  ends('text behind l=', async () => `${await signed(MESSAGE, { bodyLength: 5 })}more\r\n`, [
-    'policy: only part of the body is signed',
-  ]);
-  ends('l= beyond the body', async () => (await signed(MESSAGE, { bodyLength: 5 })).replace('l=5', 'l=5000'), [
-    'fail: body',
-  ]);
   ends('l= that is no number', async () => (await signed(MESSAGE, { bodyLength: 5 })).replace('l=5', 'l=-5'), [
     'neutral: syntax',
   ]);
@@ -162,31 +151,13 @@ describe('evil shapes', () => {
     'fail: signature',
   ]);
   ends('a tag twice', async () => (await signed(MESSAGE)).replace('v=1;', 'v=1; d=example.net;'), ['neutral: syntax']);
-  ends('no From in h=', async () => (await signed(MESSAGE)).replace(/h=[^;]+;/, 'h=to;'), [
-    'permerror: From is not signed',
-  ]);
-  ends('a whole top-level domain', async () => (await signed(MESSAGE)).replace('d=example.org', 'd=org'), [
-    'neutral: syntax',
-  ]);
   ends('i= of another domain', async () => (await signed(MESSAGE)).replace('v=1;', 'v=1; i=@example.net;'), [
     'permerror: i= is not below d=',
-  ]);
-  ends('rsa-sha1', async () => signed(MESSAGE, { algorithm: 'rsa-sha1' }), ['policy: rsa-sha1']);
-  ends('a short key', () => signed(MESSAGE, { selector: 'short', privateKey: SHORT_RSA.privateKey }), [
-    'policy: weak key',
   ]);
   ends('a key of another type', async () => (await signed(MESSAGE)).replace('s=rsa', 's=ed'), [
     'permerror: key of another type',
   ]);
-  ends('expired', () => signed(MESSAGE, { expires: new Date(NOW_MS - 1000) }), ['policy: expired']);
   ends('no key', async () => (await signed(MESSAGE)).replace('s=rsa', 's=none'), ['permerror: no key']);
-  ends('10,000 headers', async () => `${'X: y\r\n'.repeat(10_000)}${await signed(MESSAGE)}`, []);
-  ends('1,000 fields behind the signature', async () => {
-    const message = await signed(MESSAGE);
-    const end = message.indexOf('\r\n\r\n') + 2;
-    return message.slice(0, end) + 'X: y\r\n'.repeat(10_000) + message.slice(end);
-  }, ['permerror: headers beyond bounds']);
-
   test('100 signatures: ten are looked at, those of the author first, and a key once', async () => {
     const honest = await signed(MESSAGE);
     const junk = honest.slice(0, honest.length - MESSAGE.length).replaceAll('example.org', 'junk.example.net');
@@ -196,16 +167,6 @@ describe('evil shapes', () => {
     assert.equal(result.dkimIgnored, 90);
     assert.deepEqual(dkimOf(result), ['pass', ...Array(9).fill('permerror: no key')]);
     assert.equal(new Set(dns.asked).size, dns.asked.length);
-  });
-
-  test('many lengths: four hashes, no more', async () => {
-    const one = await signed(MESSAGE, { bodyLength: 5 });
-    const many = [1, 2, 3, 4, 5, 6].map((l) => one.slice(0, one.length - MESSAGE.length).replace('l=5', `l=${l}`));
-    const result = await verdict(many.join('') + MESSAGE);
-    assert.deepEqual(
-      result.map((each) => each.includes('too many body hashes')),
-      [false, false, false, false, true, true],
-    );
   });
 
   test('a header section of which not all was kept', async () => {
