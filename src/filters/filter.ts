@@ -115,6 +115,8 @@ export type FilterEnd = {
   /** From its begin, and of that the time in which the filter was waited for. */
   readonly seconds: number;
   readonly filterSeconds: number;
+  /** Recipients that it would not have, on trial or not. */
+  readonly refused: number;
 };
 
 export type FilterHooks = {

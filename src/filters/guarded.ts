@@ -77,8 +77,8 @@ class GuardedExamination implements Examination, Subject {
   #why: 'abort' | 'failure' = 'failure';
   #over = false;
   #tooLarge = false;
-  /** Recipients that a filter on trial would not have had. */
-  #objections = 0;
+  /** Recipients that it would not have. */
+  #refused = 0;
 
   constructor(filter: GuardedFilter, envelope: FilteredEnvelope) {
     this.#filter = filter;
@@ -100,9 +100,9 @@ class GuardedExamination implements Examination, Subject {
 
   async recipient(address: string): Promise<Word> {
     const word = await this.#word(this.hearing.recipient(address));
-    if (word === null || !this.#filter.config.dryRun) return word;
-    this.#objections++;
-    return null;
+    if (word === null) return null;
+    this.#refused++;
+    return this.#filter.config.dryRun ? null : word;
   }
 
   /** On what is asked, or on the whole message. */
@@ -166,12 +166,13 @@ class GuardedExamination implements Examination, Subject {
     }
     this.#cut = null;
     this.#finish();
-    if (this.#filter.config.dryRun) findings = onTrial(findings, this.#objections);
+    if (this.#filter.config.dryRun) findings = onTrial(findings, this.#refused);
     this.#filter.hooks.ended({
       filter: this.#filter.name,
       findings,
       seconds: (this.#filter.timers.nowMs() - this.#beganMs) / 1000,
       filterSeconds: this.patience.spentMs / 1000,
+      refused: this.#refused,
     });
     return findings;
   }
@@ -227,11 +228,8 @@ class GuardedExamination implements Examination, Subject {
 }
 
 /** What was found stays, what was asked for goes. */
-function onTrial(
-  { verdict, reply, headers, sender, recipients, body, ...found }: Findings,
-  objections: number,
-): Findings {
-  const touched = objections + (recipients === undefined ? 0 : Object.values(recipients).flat().length);
+function onTrial({ verdict, reply, headers, sender, recipients, body, ...found }: Findings, refused: number): Findings {
+  const touched = refused + (recipients === undefined ? 0 : Object.values(recipients).flat().length);
   const changes = headers.length + touched + (sender === undefined ? 0 : 1) + (body === undefined ? 0 : 1);
   const accept: Verdict = 'accept';
   return { ...found, verdict: accept, headers: [], dryRun: { verdict, ...(reply && { reply }), changes } };

@@ -8,11 +8,13 @@ import type { KeptGreylist } from '../facts/greylist_file.ts';
 import { keepGreylist } from '../facts/greylist_file.ts';
 import { ratesMemory } from '../facts/rates.ts';
 import { PushedHashes } from '../facts/recipient_hashes.ts';
+import { filterLabels } from '../filters/counts.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { PolicyInForce } from '../relay/policy.ts';
 import { loadNamed, readPolicyDocument } from '../relay/policy_loading.ts';
 import { systemDisk } from '../spool/disk.ts';
-import { RuleTally } from '../telemetry/rule_counts.ts';
+import type { FilterLabel, RuleLabel } from '../telemetry/tally.ts';
+import { Tally } from '../telemetry/tally.ts';
 
 export type PolicyRead = { readonly policy: PolicyInForce } | { readonly faults: readonly string[] };
 
@@ -23,7 +25,10 @@ export class PolicyFile {
   readonly #spoolDir: string;
   readonly #trouble: Trouble;
   /** How often each rule has held; for the metrics. */
-  readonly rules = new RuleTally();
+  readonly rules = new Tally<RuleLabel>();
+  /** What became of examinations, by filter; for the metrics, too. */
+  readonly filters = new Tally<FilterLabel>();
+  readonly #shards: number;
   readonly #rates = ratesMemory();
   readonly #pushed: PushedHashes;
   #greylist: KeptGreylist | null = null;
@@ -33,8 +38,9 @@ export class PolicyFile {
   #endWatch: () => void = () => {};
 
   /** `file` '': there is none, and the built-in rules serve alone. `pushed`: the inside has sent other recipients. */
-  constructor(file: string, spoolDir: string, trouble: Trouble, pushed: () => void) {
+  constructor(file: string, spoolDir: string, shards: number, trouble: Trouble, pushed: () => void) {
     this.#file = file;
+    this.#shards = shards;
     this.#spoolDir = spoolDir;
     this.#trouble = trouble;
     this.#pushed = new PushedHashes(systemDisk, spoolDir, pushed);
@@ -92,6 +98,7 @@ export class PolicyFile {
     const held = this.rules.begin(
       document.rules.map(({ id, action, dryRun }) => ({ rule: id, action: action.tag, dryRun })),
     );
-    return { policy: { document, ...memories, hashes: this.#pushed.inForce, held } };
+    const examined = this.filters.begin(filterLabels(document.filters, this.#shards));
+    return { policy: { document, ...memories, hashes: this.#pushed.inForce, held, examined } };
   }
 }

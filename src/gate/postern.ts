@@ -167,6 +167,7 @@ export class Postern {
     this.#policy = new PolicyFile(
       config.config,
       config.spoolDir,
+      config.workers,
       (detail) => this.#sink.log('source-trouble', { source: 'policy', detail }),
       () => void this.reloadPolicy(),
     );
@@ -197,7 +198,8 @@ export class Postern {
     const clients = () => this.#gate.clients;
     const pressure = () => this.#watch.report();
     const rules = () => this.#policy.rules.totals();
-    this.#status = new Status({ hostname, slots, memory, metrics, clients, pressure, rules });
+    const filters = () => this.#policy.filters.totals();
+    this.#status = new Status({ hostname, slots, memory, metrics, clients, pressure, rules, filters });
   }
 
   /** For `startPostern` only. */

@@ -3,8 +3,8 @@ import { monotonicMs, wallMs } from '../base/clock.ts';
 import { renderMetrics } from '../telemetry/exposition.ts';
 import type { CounterId, GaugeId, Metrics, MetricsMemory } from '../telemetry/metrics.ts';
 import { readMetric, refusalTotals, totalOf } from '../telemetry/metrics.ts';
-import type { RuleTotal } from '../telemetry/rule_counts.ts';
 import type { Health, PressureReport, ShardReport, StatusReport, StatusSource } from '../telemetry/status.ts';
+import type { FilterTotal, RuleTotal } from '../telemetry/tally.ts';
 import type { ShardSlot } from './shard_slot.ts';
 
 export type StatusParts = {
@@ -16,6 +16,7 @@ export type StatusParts = {
   readonly clients: () => number;
   readonly pressure: () => PressureReport;
   readonly rules: () => readonly RuleTotal[];
+  readonly filters: () => readonly FilterTotal[];
 };
 
 export class Status implements StatusSource {
@@ -68,12 +69,12 @@ export class Status implements StatusSource {
   }
 
   async metricsPage(): Promise<string> {
-    const { clients, memory, metrics, rules } = this.#parts;
+    const { clients, filters, memory, metrics, rules } = this.#parts;
     metrics.set('clients_tracked', clients());
     metrics.set('shards_ready', this.health().shardsReady);
     metrics.set('process_resident_bytes', process.memoryUsage.rss());
     metrics.setTotal('process_cpu_seconds', cpuSeconds());
-    return await renderMetrics(memory, rules());
+    return await renderMetrics(memory, rules(), filters());
   }
 }
 

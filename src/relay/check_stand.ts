@@ -10,6 +10,7 @@ import type { Config } from '../config/options.ts';
 import { readGreylist } from '../facts/greylist_file.ts';
 import { ratesMemory } from '../facts/rates.ts';
 import { PushedHashes } from '../facts/recipient_hashes.ts';
+import { filterLabels } from '../filters/counts.ts';
 import type { FilterEnd } from '../filters/filter.ts';
 import { Deadlines } from '../net/connection.ts';
 import type { PolicyDocument } from '../policy/document.ts';
@@ -18,6 +19,8 @@ import { systemDisk } from '../spool/disk.ts';
 import { Rows } from '../spool/rows.ts';
 import type { Draft, Spool } from '../spool/spool.ts';
 import { createMetricsMemory, Metrics } from '../telemetry/metrics.ts';
+import type { FilterLabel } from '../telemetry/tally.ts';
+import { Tally } from '../telemetry/tally.ts';
 import type { PolicyInForce } from './policy.ts';
 import { Policy } from './policy.ts';
 import { loadNamed, readPolicyDocument } from './policy_loading.ts';
@@ -54,6 +57,7 @@ export async function openStand(settings: StandSettings): Promise<Stand | { read
     greylist: await greylistOf(document, config.spoolDir, notes),
     hashes: await hashesOf(document, config.spoolDir, notes),
     held: new SharedArrayBuffer(document.rules.length * BigUint64Array.BYTES_PER_ELEMENT),
+    examined: new Tally<FilterLabel>().begin(filterLabels(document.filters, config.workers)),
   };
   if (document.limits.length > 0)
     notes.push('limits: what has been used up is in the memory of the running process; here nothing is');
@@ -65,7 +69,7 @@ function standOn(inForce: PolicyInForce, { config, onFiltered }: StandSettings, 
   const { scanner, relaxer } = chooseScanner();
   const deadlines = new Deadlines();
   const hooks = { ended: onFiltered, breaker: () => {} };
-  const policy = new Policy(inForce, policyTools({ config, relaxer, deadlines, hooks }).tools);
+  const policy = new Policy(inForce, policyTools({ config, relaxer, deadlines, hooks, shard: 0 }).tools);
   const relay = new Relay({
     config,
     spool: new NoSpool(),

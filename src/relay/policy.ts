@@ -22,6 +22,7 @@ import type { Directory } from '../facts/recipients.ts';
 import { recipientSource } from '../facts/recipients.ts';
 import { reverseNameSource } from '../facts/reverse_name.ts';
 import type { Source } from '../facts/source.ts';
+import { FilterCounts } from '../filters/counts.ts';
 import { createFilter } from '../filters/create.ts';
 import type { Filter, FilterHooks } from '../filters/filter.ts';
 import type { Side } from '../message/envelope.ts';
@@ -38,7 +39,7 @@ import type { LocalDomains } from '../policy/recipient.ts';
 import type { Rule, Verdict } from '../policy/rules.ts';
 import { Rules } from '../policy/rules.ts';
 import type { Relaxer } from '../scanner/relaxer.ts';
-import { RuleCounts } from '../telemetry/rule_counts.ts';
+import { Counts } from '../telemetry/tally.ts';
 import { lookUpAddresses } from './mx.ts';
 import type { Target } from './router.ts';
 
@@ -51,8 +52,10 @@ export type PolicyInForce = {
   readonly rates: SharedArrayBuffer;
   readonly greylist: SharedArrayBuffer | null;
   readonly hashes: HashesInForce;
-  /** How often each rule of the document has held (telemetry/rule_counts.ts). */
+  /** How often each rule of the document has held (telemetry/tally.ts). */
   readonly held: SharedArrayBuffer;
+  /** What became of examinations, by filter (filters/counts.ts). */
+  readonly examined: SharedArrayBuffer;
 };
 
 /** What a policy needs of its shard. */
@@ -63,6 +66,7 @@ export type PolicyTools = {
   readonly relaxer: Relaxer;
   readonly deadlines: Deadlines;
   readonly hooks: FilterHooks;
+  readonly shard: number;
   /** Where inside servers are; none: they cannot be found now. Never rejects. */
   readonly insideTargets: () => Promise<readonly Target[]> | readonly Target[];
   readonly sourceMsMax: number;
@@ -116,7 +120,7 @@ export class Policy {
   readonly wants: { readonly mime: boolean; readonly headers: boolean };
   readonly #rules: Rules;
   readonly #lists: SharedLists;
-  readonly #held: RuleCounts;
+  readonly #held: Counts;
   readonly #firewalls: Readonly<Record<Side, Firewall>>;
   readonly #closing: { close(): unknown }[] = [];
 
@@ -124,7 +128,7 @@ export class Policy {
     const { document } = inForce;
     this.document = document;
     this.#lists = new SharedLists(inForce.lists);
-    this.#held = new RuleCounts(inForce.held);
+    this.#held = new Counts(inForce.held);
     const sources = [...this.#sources(inForce, tools), ...extraSources];
     const given = new Set<FactId>([...INTRINSIC, ...MIME, ...sources.flatMap(({ gives }) => gives)]);
     if (document.authentication.check) for (const id of AUTHENTICATION) given.add(id);
@@ -132,9 +136,12 @@ export class Policy {
     this.#rules = new Rules(document.rules, given);
     this.gatherer = new Gatherer(sources, this.#rules.needed, tools.sourceMsMax);
     this.authenticator = new Authenticator(tools.dns, tools.relaxer, tools.config.hostname);
-    const { deadlines, hooks, dns } = tools;
+    const { deadlines, dns } = tools;
+    const { filters } = document;
+    const counts = new FilterCounts(inForce.examined, filters, tools.config.workers, tools.shard);
+    const hooks = bothHooks(counts, tools.hooks);
     const lookUp = (host: string) => lookUpAddresses(dns, host);
-    this.filters = document.filters.map((each) => createFilter(each, { deadlines, lookUp, timers: TIMERS, hooks }));
+    this.filters = filters.map((each) => createFilter(each, { deadlines, lookUp, timers: TIMERS, hooks }));
     this.#closing.push(...this.filters);
     const { rewrite, headers, mime } = document;
     const rewrites = rewrite.addresses.length + rewrite.domains.length + rewrite.masquerade.length > 0;
@@ -244,6 +251,17 @@ function firewallsOf({ outside, inside }: PolicyDocument['headers']): Readonly<R
     inside: new Firewall({ ...inside, remove: remove(inside), isHidden }),
   };
 }
+
+const bothHooks = (one: FilterHooks, other: FilterHooks): FilterHooks => ({
+  ended: (end) => {
+    one.ended(end);
+    other.ended(end);
+  },
+  breaker: (filter, open) => {
+    one.breaker(filter, open);
+    other.breaker(filter, open);
+  },
+});
 
 const TIMERS = {
   nowMs: monotonicMs,

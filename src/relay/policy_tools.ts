@@ -16,6 +16,7 @@ export type ToolSettings = {
   readonly relaxer: Relaxer;
   readonly deadlines: Deadlines;
   readonly hooks: FilterHooks;
+  readonly shard: number;
 };
 
 export function policyTools(settings: ToolSettings): { readonly tools: PolicyTools; readonly router: Router } {

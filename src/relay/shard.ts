@@ -139,7 +139,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   const { scanner, relaxer, why } = chooseScanner();
   logger.log('scanner', { name: scanner.name, why });
   const deadlines = new Deadlines();
-  const { tools, router } = policyTools({ config, relaxer, deadlines, hooks: filterHooks(logger) });
+  const { tools, router } = policyTools({ config, relaxer, deadlines, hooks: filterHooks(logger), shard });
   const relay = new Relay({
     config,
     spool,

@@ -2,7 +2,7 @@
 import { AggregatorRegistry } from 'prom-client';
 import type { MetricId, MetricsMemory } from './metrics.ts';
 import { METRICS, type Metric, readMetric, refusalTotals } from './metrics.ts';
-import type { RuleTotal } from './rule_counts.ts';
+import type { FilterTotal, RuleTotal } from './tally.ts';
 
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const PREFIX = 'postern_';
@@ -21,9 +21,13 @@ type Family = {
 };
 
 /** prom-client sums what has equal names and labels over the rows, as it does for the processes of a cluster. */
-export async function renderMetrics(memory: MetricsMemory, rules: readonly RuleTotal[] = []): Promise<string> {
+export async function renderMetrics(
+  memory: MetricsMemory,
+  rules: readonly RuleTotal[] = [],
+  filters: readonly FilterTotal[] = [],
+): Promise<string> {
   const rows = Array.from({ length: memory.shards + 1 }, (_, row) => familiesOf(memory, row));
-  rows.push([refusals(memory), held(rules)]);
+  rows.push([refusals(memory), held(rules), ...examined(filters)]);
   return await AggregatorRegistry.aggregate(rows).metrics();
 }
 
@@ -69,6 +73,28 @@ function held(rules: readonly RuleTotal[]): Family {
   }));
   const help = 'How often a rule of the policy in force has held, by its id; dry_run: it is only logged';
   return { name: `${PREFIX}rule_matches_total`, help, type: 'counter', aggregator: 'sum', values };
+}
+
+const FILTER_FAMILIES: Readonly<Record<string, readonly [kind: Metric['kind'], help: string]>> = {
+  filter_verdicts_total: ['counter', 'What content filters said of messages; on trial: what they would have had done'],
+  filter_failures_total: ['counter', 'Examinations that failed, by reason; paused: the breaker was open'],
+  filter_recipients_refused_total: ['counter', 'Recipients that a filter would not have, one by one'],
+  filter_seconds: ['histogram', 'Time that a filter was waited for in an examination'],
+  filter_breaker_open: ['gauge', '1: the filter has failed too often in this shard, and is left alone for a while'],
+};
+
+function examined(totals: readonly FilterTotal[]): readonly Family[] {
+  return Object.entries(FILTER_FAMILIES).map(([family, [type, help]]) => {
+    const name = PREFIX + family;
+    const values = totals
+      .filter((total) => total.family === family)
+      .map(({ labels, suffix = '', scale = 1, count }) => ({
+        value: count * scale,
+        labels,
+        ...(suffix === '' ? {} : { metricName: name + suffix }),
+      }));
+    return { name, help, type, aggregator: 'sum', values };
+  });
 }
 
 /** Reasons come and go with what happens; a class is the first digit of the reply. */

@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { parseYaml } from '../../src/config/yaml_file.ts';
 import { ratesMemory } from '../../src/facts/rates.ts';
 import type { Source } from '../../src/facts/source.ts';
+import { filterLabels } from '../../src/filters/counts.ts';
 import { Deadlines } from '../../src/net/connection.ts';
 import type { Dns } from '../../src/net/dns.ts';
 import { parsePolicy } from '../../src/policy/document.ts';
@@ -35,6 +36,9 @@ export function testPolicy(yaml = '', sources: readonly Source[] = [], dns: Dns 
     hooks: { ended: () => {}, breaker: () => {} },
     insideTargets: () => [],
     sourceMsMax: SOURCE_MS_MAX,
+    shard: 0,
   };
-  return new Policy({ document: parsed.document, ...memories, held }, tools, sources);
+  const labels = filterLabels(parsed.document.filters, config.workers);
+  const examined = new SharedArrayBuffer(8 * labels.length);
+  return new Policy({ document: parsed.document, ...memories, held, examined }, tools, sources);
 }

@@ -20,6 +20,8 @@ const BOB = `bob@${DOMAIN}`;
 /** A hook whose answer the subject asks for. */
 function answerTo(message: string): unknown {
   if (message.includes('Subject: refuse me')) return { verdict: 'reject', reply: { text: 'Not this one' } };
+  if (message.includes('Subject: own code'))
+    return { verdict: 'reject', reply: { code: 554, enhanced: '5.6.0', text: 'Not in this form' } };
   if (message.includes('Subject: mark me'))
     return { verdict: 'accept', headers: [{ do: 'add', name: 'X-Hook', value: 'seen' }] };
   if (message.includes('Subject: other body'))
@@ -84,6 +86,12 @@ rewrite:
     const client = await greeted();
     const reply = await client.offer('a@client.example', [BOB], 'Subject: refuse me\r\n\r\nx\r\n');
     assert.equal(reply.text, '550 5.7.1 Not this one [hook]');
+  });
+
+  test('a filter has its own codes, too', async () => {
+    const client = await greeted();
+    const reply = await client.offer('a@client.example', [BOB], 'Subject: own code\r\n\r\nx\r\n');
+    assert.equal(reply.text, '554 5.6.0 Not in this form [hook]');
   });
 
   test('a filter adds a field, where it says', async () => {

@@ -160,6 +160,29 @@ authentication: { check: false }
     assert.ok(sent < 25, `${sent} chunks were taken while nobody read them`);
   });
 
+  test('is counted', async () => {
+    const counted = async () => [
+      await postern.metric('postern_filter_verdicts_total', 'filter="milt",verdict="accept"'),
+      await postern.metric('postern_filter_failures_total', 'filter="milt",reason="malformed"'),
+      await postern.metric('postern_filter_recipients_refused_total', 'filter="milt"'),
+      await postern.metric('postern_filter_seconds_count', 'filter="milt"'),
+    ];
+    const before = await counted();
+    const client = await greeted();
+    await client.command('MAIL FROM:<broken@client.example>', 451);
+    await client.command('MAIL FROM:<a@client.example>', 250);
+    await client.command(rcpt('gone'), 550);
+    await client.command(rcpt('bob'), 250);
+    await client.command('DATA', 354);
+    await client.command(`${TEXT}.`, 250);
+    const now = await counted();
+    assert.deepEqual(
+      now.map((count, at) => count - before[at]!),
+      [1, 1, 1, 2],
+    );
+    assert.equal(await postern.metric('postern_filter_breaker_open', 'filter="milt",shard="0"'), 0);
+  });
+
   test('is not heard where a rule has accepted', async () => {
     const client = await greeted('friend.example');
     await client.deliver('refused@client.example', [`bob@${DOMAIN}`], TEXT);

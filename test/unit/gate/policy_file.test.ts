@@ -11,7 +11,7 @@ test('a file that is changed while its lists are read: the last written is in fo
   const file = join(folder, 'policy.yaml');
   const list = join(folder, 'list');
   writeFileSync(list, Array.from({ length: 50_000 }, (_, at) => `user${at}@example.org\n`).join(''));
-  const policy = new PolicyFile(file, folder, assert.fail, assert.fail);
+  const policy = new PolicyFile(file, folder, 1, assert.fail, assert.fail);
   const inForce: number[] = [];
   const load = async (rules: number, lists: string): Promise<void> => {
     const rule = (id: number): string => `  - { id: r${id}, when: { side: outside }, do: { accept: true } }\n`;

@@ -3,16 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { renderMetrics } from '../../../src/telemetry/exposition.ts';
 import { createMetricsMemory } from '../../../src/telemetry/metrics.ts';
-import { RuleCounts, RuleTally } from '../../../src/telemetry/rule_counts.ts';
+import type { RuleLabel } from '../../../src/telemetry/tally.ts';
+import { Counts, Tally } from '../../../src/telemetry/tally.ts';
 
 const label = (rule: string, dryRun = false) => ({ rule, action: 'reject', dryRun });
-const countsOf = (tally: RuleTally) => tally.totals().map(({ rule, dryRun, count }) => [rule, dryRun, count]);
+const countsOf = (tally: Tally<RuleLabel>) => tally.totals().map(({ rule, dryRun, count }) => [rule, dryRun, count]);
 
 test('what two shards count is one number, and a rule that never held is there with none', () => {
-  const tally = new RuleTally();
+  const tally = new Tally<RuleLabel>();
   const memory = tally.begin([label('one'), label('two')]);
-  new RuleCounts(memory).count(1);
-  new RuleCounts(memory).count(1);
+  new Counts(memory).count(1);
+  new Counts(memory).count(1);
   assert.deepEqual(countsOf(tally), [
     ['one', false, 0],
     ['two', false, 2],
@@ -20,11 +21,11 @@ test('what two shards count is one number, and a rule that never held is there w
 });
 
 test('a rule that stays keeps its number wherever it stands, one that is gone is forgotten', () => {
-  const tally = new RuleTally();
-  const first = new RuleCounts(tally.begin([label('one'), label('two')]));
+  const tally = new Tally<RuleLabel>();
+  const first = new Counts(tally.begin([label('one'), label('two')]));
   first.count(0);
   first.count(1);
-  const second = new RuleCounts(tally.begin([label('two'), label('three')]));
+  const second = new Counts(tally.begin([label('two'), label('three')]));
   second.count(0);
   first.count(1); // a session that is still under the old rules
   assert.deepEqual(countsOf(tally), [
@@ -43,8 +44,8 @@ test('a rule that stays keeps its number wherever it stands, one that is gone is
 });
 
 test('Prometheus reads them by rule, action and dry run', async () => {
-  const tally = new RuleTally();
-  new RuleCounts(tally.begin([label('one'), label('trial', true)])).count(1);
+  const tally = new Tally<RuleLabel>();
+  new Counts(tally.begin([label('one'), label('trial', true)])).count(1);
   const page = await renderMetrics(createMetricsMemory(1), tally.totals());
   assert.match(page, /^postern_rule_matches_total\{rule="one",action="reject",dry_run="false"\} 0$/m);
   assert.match(page, /^postern_rule_matches_total\{rule="trial",action="reject",dry_run="true"\} 1$/m);
