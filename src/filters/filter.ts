@@ -17,7 +17,7 @@ export type FilteredEnvelope = {
   readonly id: string;
   /** Our own host name. */
   readonly hostname: string;
-  /** `name` is the confirmed reverse name, `pointer` what the PTR record says; null where there is none. */
+  /** `name` is the confirmed reverse name, `pointer` what the PTR record says; null: none. Port 0 is not known. */
   readonly client: {
     readonly address: string;
     readonly port: number;
@@ -26,6 +26,7 @@ export type FilteredEnvelope = {
   };
   readonly helo: string;
   readonly extended: boolean;
+  /** Bits 0 are not known. */
   readonly tls: { readonly version: string; readonly cipher: string; readonly bits: number } | null;
   /** The identity that AUTH has proved. */
   readonly user: string | null;

@@ -49,6 +49,8 @@ export class Macros {
 /** The name where it is confirmed, else the address in brackets, as Sendmail writes it. */
 export const clientName = ({ client }: FilteredEnvelope): string => client.name ?? `[${client.address}]`;
 
+const known = (number: number): string | null => (number === 0 ? null : String(number));
+
 function sessionValues(envelope: FilteredEnvelope, daemonName: string): Values {
   const { client, tls, user } = envelope;
   return {
@@ -59,13 +61,13 @@ function sessionValues(envelope: FilteredEnvelope, daemonName: string): Values {
     _: `${clientName(envelope)} [${client.address}]`,
     '{daemon_name}': daemonName,
     '{client_addr}': client.address,
-    '{client_port}': String(client.port),
+    '{client_port}': known(client.port),
     '{client_name}': clientName(envelope),
     '{client_ptr}': client.pointer ?? 'unknown',
     '{client_resolve}': client.name !== null ? 'OK' : client.pointer === null ? 'FAIL' : 'FORGED',
     '{tls_version}': tls?.version ?? null,
     '{cipher}': tls?.cipher ?? null,
-    '{cipher_bits}': tls === null ? null : String(tls.bits),
+    '{cipher_bits}': known(tls?.bits ?? 0),
     '{auth_authen}': user,
     '{auth_type}': user === null ? null : 'PLAIN',
   };

@@ -37,9 +37,13 @@ export function viaOf({ address, name }: Caller, hello: Hello | null, secure: TL
   };
 }
 
-/** As filters are told of it. */
-export const filteredTls = (secure: TLSSocket | null): FilteredEnvelope['tls'] =>
-  secure === null ? null : { version: secure.getProtocol() ?? '', cipher: secure.getCipher()?.name ?? '', bits: 0 };
+/** As filters are told of it; Node does not tell the bits, but the names of all ciphers in use do. */
+export function filteredTls(secure: TLSSocket | null): FilteredEnvelope['tls'] {
+  if (secure === null) return null;
+  const cipher = secure.getCipher()?.name ?? '';
+  const bits = /CHACHA20|AES_?256/.test(cipher) ? 256 : /AES_?128/.test(cipher) ? 128 : 0;
+  return { version: secure.getProtocol() ?? '', cipher, bits };
+}
 
 export type Acceptance = { readonly id: string } | Refused;
 

@@ -46,6 +46,13 @@ type Known = { facts: Facts; asked: readonly Asked[]; pending: Promise<Gathered>
 
 const nothingKnown = (): Known => ({ facts: {}, asked: [], pending: [] });
 
+/** What is known at MAIL of who says it. */
+type Told = {
+  readonly command: MailCommand;
+  readonly hello: Hello | null;
+  readonly tls: FilteredEnvelope['tls'];
+};
+
 type Judged = { readonly verdict: Verdict; readonly refused: Decision };
 
 /** What a command may do: by order and limits, then by the policy. */
@@ -115,7 +122,7 @@ export class Inspection {
       case 'MAIL': {
         const unavailable = this.#relay.unavailable(this.#subject.side);
         if (unavailable !== null) return { key: unavailable };
-        return this.#heard('mail', this.#mail(command.sender), () => this.#beginFilters(command, hello, tls));
+        return this.#heard('mail', this.#mail(command.sender), () => this.#beginFilters({ command, hello, tls }));
       }
       case 'RCPT': {
         const { mailbox } = command;
@@ -151,13 +158,20 @@ export class Inspection {
     return { ...filterRefusal(word), because: byFilter(stage, this.#subject, word.filter, asked) };
   }
 
-  #beginFilters({ sender, smtpUtf8 }: MailCommand, hello: Hello | null, tls: FilteredEnvelope['tls']) {
+  /** The name of the client has been asked for since it connected. */
+  #beginFilters(told: Told): Promise<Objection | null> | undefined {
+    if (this.#known.pending.length === 0) return this.#askFilters(told);
+    return this.#settle(this.#known).then(() => (this.#over ? null : (this.#askFilters(told) ?? null)));
+  }
+
+  #askFilters({ command: { sender, smtpUtf8 }, hello, tls }: Told): Promise<Objection | null> | undefined {
     const { side, address, identity } = this.#subject;
+    const { 'client.name': pointer = null, 'client.confirmed': confirmed = false } = this.#known.facts;
     this.#panel = new PanelExamination(this.#policy.filters, {
       side,
       id: this.#session,
       hostname: this.#relay.config.hostname,
-      client: { address, port: 0, name: this.#known.facts['client.name'] ?? null, pointer: null },
+      client: { address, port: 0, name: confirmed ? pointer : null, pointer },
       helo: hello?.client ?? '',
       extended: hello?.verb === 'EHLO',
       tls,

@@ -134,7 +134,8 @@ export class Policy {
     if (document.authentication.check) for (const id of AUTHENTICATION) given.add(id);
     if (document.filters.length > 0) for (const id of FILTERS) given.add(id);
     this.#rules = new Rules(document.rules, given);
-    this.gatherer = new Gatherer(sources, this.#rules.needed, tools.sourceMsMax);
+    const needed = new Set([...this.#rules.needed, ...toldTo(document.filters)]);
+    this.gatherer = new Gatherer(sources, needed, tools.sourceMsMax);
     this.authenticator = new Authenticator(tools.dns, tools.relaxer, tools.config.hostname);
     const { deadlines, dns } = tools;
     const { filters } = document;
@@ -251,6 +252,10 @@ function firewallsOf({ outside, inside }: PolicyDocument['headers']): Readonly<R
     inside: new Firewall({ ...inside, remove: remove(inside), isHidden }),
   };
 }
+
+/** What filters are told beside what the session knows; a virus scanner wants none of it. */
+const toldTo = (filters: PolicyDocument['filters']): readonly FactId[] =>
+  filters.some(({ type }) => type !== 'clamd' && type !== 'spamd') ? ['client.name', 'client.confirmed'] : [];
 
 const bothHooks = (one: FilterHooks, other: FilterHooks): FilterHooks => ({
   ended: (end) => {

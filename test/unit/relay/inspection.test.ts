@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../../src/config/limits.ts';
 import type { Source } from '../../../src/facts/source.ts';
-import type { Filter } from '../../../src/filters/filter.ts';
+import type { Filter, FilteredEnvelope } from '../../../src/filters/filter.ts';
 import { Inspection } from '../../../src/relay/inspection.ts';
 import type { Passage } from '../../../src/relay/passage.ts';
 import type { Relay } from '../../../src/relay/relay.ts';
@@ -78,7 +78,7 @@ function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: S
     assert.ok(!('key' in passage));
     return passage;
   };
-  return { say, content, pass, lines };
+  return { connect: async () => inspection.connect(), say, content, pass, lines };
 }
 
 test('a second EHLO, as behind STARTTLS, takes the place of the first', async () => {
@@ -99,6 +99,32 @@ rules:
   assert.equal((await say('MAIL FROM:<all@x.example>'))?.key, 'policyReject');
   assert.equal(await say('EHLO clean.example', true), null);
   assert.equal(await say('MAIL FROM:<all@x.example>'), null, 'what is said of another name is not said of this one');
+});
+
+test('filters hear the name of a client where it is confirmed, and wait for it', async () => {
+  const envelopes: FilteredEnvelope[] = [];
+  const hearing: Filter = {
+    ...replacing(''),
+    begin: (envelope) => {
+      envelopes.push(envelope);
+      return replacing('').begin(envelope);
+    },
+  };
+  const yaml = 'filters: [{ name: milter, type: milter, at: "tcp://127.0.0.1:9" }]';
+  for (const confirmed of [true, false]) {
+    const names: Source = {
+      name: 'names',
+      stage: 'connect',
+      gives: ['client.name', 'client.confirmed'],
+      ask: async () => ({ facts: { 'client.name': 'localhost.example', 'client.confirmed': confirmed } }),
+    };
+    const { connect, pass } = setUp(yaml, { sources: [names], filters: [hearing] });
+    await connect();
+    await pass(ORIGINAL);
+  }
+  const [sure, unsure] = envelopes.map(({ client }) => [client.name, client.pointer]);
+  assert.deepEqual(sure, ['localhost.example', 'localhost.example']);
+  assert.deepEqual(unsure, [null, 'localhost.example']);
 });
 
 test('a body that a filter wants takes the place of the one that came', async () => {
