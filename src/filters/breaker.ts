@@ -20,7 +20,7 @@ export class Breaker {
     this.#onChange = onChange;
   }
 
-  /** Whether a message may go to the filter now; each yes is followed by one `succeeded`, `failed` or `unknown`. */
+  /** Whether a message may go to the filter now; each yes ends in `succeeded`, `failed` or `unknown`. */
   admits(nowMs: number): boolean {
     if (this.#openUntilMs === null) return true;
     if (nowMs < this.#openUntilMs || this.#trying) return false;
@@ -47,7 +47,7 @@ export class Breaker {
     this.#trying = false;
   }
 
-  /** It ended in a way that says nothing of the filter's health. */
+  /** It ended in a way that says nothing of the filter's health; or it may take long, and others may try. */
   unknown(): void {
     this.#trying = false;
   }

@@ -94,8 +94,11 @@ class GuardedExamination implements Examination, Subject {
     this.#findings = this.#run();
   }
 
-  sender(): Promise<Word> {
-    return this.#word(this.hearing.sender());
+  /** What comes next is in the client's hands: whether the filter is well may be found out by others meanwhile. */
+  async sender(): Promise<Word> {
+    const word = await this.#word(this.hearing.sender());
+    if (!this.#over) this.#filter.breaker.unknown();
+    return word;
   }
 
   async recipient(address: string): Promise<Word> {

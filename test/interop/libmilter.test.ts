@@ -1,4 +1,4 @@
-/** Sendmail's libmilter (it comes with opendkim), driven from Python: its word at MAIL and RCPT, as a client sees it. */
+/** Sendmail's libmilter (opendkim brings it), driven from Python: its word at MAIL and RCPT, as a client sees it. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -14,10 +14,10 @@ import { ManualTimers } from '../../support/timers.ts';
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** A filter whose protocol the test writes. */
-function guard(examineOne: (subject: Subject) => Promise<Findings>, row: Record<string, unknown> = {}) {
+function guard(examineOne: (subject: Subject) => Promise<Findings>, row: Record<string, unknown> = {}, early = false) {
   const timers = new ManualTimers();
   const config: FilterConfig = filterSchema.parse({ name: 'f', type: 'clamd', at: 'tcp://127.0.0.1:9', ...row });
-  const protocol: Protocol = { examine: examineOne, close: async () => undefined };
+  const protocol: Protocol = { examine: examineOne, close: async () => undefined, ...(early ? { early } : {}) };
   const breaker: boolean[] = [];
   const ends: Findings[] = [];
   const hooks = {
@@ -166,6 +166,25 @@ describe('failure', () => {
     assert.equal((await examine(filter)).failure, undefined);
     assert.deepEqual(breaker, [true, false]);
     assert.equal((await examine(filter)).failure, undefined);
+  });
+
+  test('a message whose client takes its time does not keep others from trying', async () => {
+    let healthy = false;
+    const examineOne = async ({ hearing, content }: Subject): Promise<Findings> => {
+      if (!healthy) return await fail();
+      while ((await hearing.next(null)) !== null);
+      while ((await content.read()) !== null);
+      return ACCEPTED;
+    };
+    const { filter, timers, breaker } = guard(examineOne, { breaker: { failures: 1, pauseMs: 1000 } }, true);
+    await examine(filter);
+    timers.advance(1000);
+    healthy = true;
+    const slow = filter.begin(ENVELOPE);
+    assert.equal(await slow.sender(), null);
+    assert.equal((await examine(filter)).failure, undefined);
+    assert.deepEqual(breaker, [true, false]);
+    assert.equal((await slow.end()).failure, undefined);
   });
 
   test('what one message can cause by itself does not open it', async () => {
