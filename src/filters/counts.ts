@@ -72,13 +72,8 @@ export class FilterCounts implements FilterHooks {
     if (failure?.reason === 'aborted') return;
     if (failure === undefined) this.#counts.count(place + VERDICTS.indexOf(dryRun?.verdict ?? verdict));
     else this.#counts.count(place + FAILURES_AT + REASONS.indexOf(failure.reason));
-    for (
-      let bucket = SECONDS.findIndex((bound) => filterSeconds <= bound);
-      bucket >= 0 && bucket < SECONDS.length;
-      bucket++
-    )
-      this.#counts.count(place + BUCKETS_AT + bucket);
-    this.#counts.count(place + BUCKETS_AT + SECONDS.length);
+    for (const [bucket, bound] of [...SECONDS, Number.POSITIVE_INFINITY].entries())
+      if (filterSeconds <= bound) this.#counts.count(place + BUCKETS_AT + bucket);
     this.#counts.count(place + COUNT_AT);
     this.#counts.count(place + COUNT_AT + 1, Math.round(filterSeconds / MICROSECOND));
   };

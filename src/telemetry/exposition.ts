@@ -76,7 +76,10 @@ function held(rules: readonly RuleTotal[]): Family {
 }
 
 const FILTER_FAMILIES: Readonly<Record<string, readonly [kind: Metric['kind'], help: string]>> = {
-  filter_verdicts_total: ['counter', 'What content filters said of messages; on trial: what they would have had done'],
+  filter_verdicts_total: [
+    'counter',
+    'What filters said of messages, failures apart; on trial: what they would have had done',
+  ],
   filter_failures_total: ['counter', 'Examinations that failed, by reason; paused: the breaker was open'],
   filter_recipients_refused_total: ['counter', 'Recipients that a filter would not have, one by one'],
   filter_seconds: ['histogram', 'Time that a filter was waited for in an examination'],
