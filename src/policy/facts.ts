@@ -22,7 +22,6 @@ export const FACTS = {
   'client.country': ['text', 'connect', 'ISO 3166 code, from the GeoIP file'],
   'client.asn': ['number', 'connect', 'number of its autonomous system, from the GeoIP file'],
   'client.login': ['text', 'connect', 'the account that it has logged in with, as a listed peer says (XCLIENT LOGIN)'],
-  'client.early': ['flag', 'connect', 'it talked before the greeting'],
   'dnsbl.score': ['number', 'connect', 'weights of the block lists that have its address, added up'],
   'dnswl.score': ['number', 'connect', 'weights of the welcome lists that have it, added up'],
   listed: ['texts', 'connect', 'zones of the DNS lists that have its address; later also those of its HELO and sender'],

@@ -24,7 +24,12 @@ const done = z.literal(true, { error: 'write true' });
 
 const ACTION = z
   .strictObject({
-    accept: done.optional().describe('No further rule is asked for this transaction.'),
+    accept: done
+      .optional()
+      .describe(
+        'No further rule is asked: at connect and helo for the session, at rcpt for this recipient (and for the ' +
+          'message where each of its recipients is so accepted), else for the transaction.',
+      ),
     reject: z
       .union([text, z.strictObject({ text, status: z.enum(['5.7.1', '5.1.1']) })])
       .optional()

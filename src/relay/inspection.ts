@@ -81,6 +81,8 @@ export class Inspection {
   #transaction = nothingKnown();
   /** A rule has let the transaction, or the session, pass. */
   #accepted: 'no' | 'transaction' | 'session' = 'no';
+  /** Of the transaction: recipients that a rule has accepted, and those that none has refused. */
+  #recipients = { accepted: 0, others: 0 };
   #tags: Tag[] = [];
   #routes = new RuleRoutes();
   /** Unknown recipients of this session. */
@@ -206,6 +208,7 @@ export class Inspection {
     this.#subject = { ...this.#subject, sender: mailbox, recipient: null };
     this.#transaction = this.#said('mail', { from: sender, 'from.domain': mailbox?.domain ?? '' });
     if (this.#accepted === 'transaction') this.#accepted = 'no';
+    this.#recipients = { accepted: 0, others: 0 };
     this.#tags = [];
     this.#routes = new RuleRoutes();
     this.#content = null;
@@ -271,6 +274,8 @@ export class Inspection {
       ...(findings?.asked ?? []),
     ]);
     this.#subject = { ...this.#subject, recipient: null, bytes: found.bytes ?? 0 };
+    const { accepted, others } = this.#recipients;
+    if (accepted > 0 && others === 0 && this.#accepted === 'no') this.#accepted = 'transaction';
     let kept: Kept = null;
     for (const stage of ['headers', 'data'] as const) {
       const judged = await this.#judgement(stage, this.#transaction);
@@ -387,7 +392,10 @@ export class Inspection {
   }
 
   #decision(stage: Stage, { verdict: { final, tarpitSeconds }, refused }: Judged): Decision | Promise<Decision> {
-    if (final?.tag === 'accept') this.#accepted = stage === 'connect' || stage === 'helo' ? 'session' : 'transaction';
+    const accepts = final?.tag === 'accept';
+    // One recipient that anybody may write to must not open the way to all others.
+    if (stage === 'rcpt' && refused === null) this.#recipients[accepts ? 'accepted' : 'others']++;
+    else if (accepts) this.#accepted = stage === 'connect' || stage === 'helo' ? 'session' : 'transaction';
     return tarpitSeconds > 0 ? this.#delayed(refused, tarpitSeconds * 1000) : refused;
   }
 }

@@ -282,3 +282,22 @@ test('a tarpit holds up the last reply, too', async (context) => {
   context.mock.timers.tick(60_000);
   assert.equal((await passage).hold, false);
 });
+
+test('a recipient whom a rule accepts opens the way to itself, and to no other', async () => {
+  const rules = `
+rules:
+  - { id: abuse, when: { rcpt: abuse@here.example }, do: { accept: true } }
+  - { id: closed, when: { rcpt.domain: here.example }, do: { reject: "No" } }
+  - { id: large, when: { bytes: { atLeast: 1 } }, do: { reject: "Too large" } }`;
+  const { say, content } = setUp(rules, { side: 'inside' });
+  await say('EHLO some.example');
+  await say('MAIL FROM:<a@x.example>');
+  assert.equal(await say('RCPT TO:<abuse@here.example>'), null);
+  assert.equal((await say('RCPT TO:<b@here.example>'))?.key, 'policyReject');
+  assert.ok(!('key' in (await content(ORIGINAL))), 'the message is for those only whom a rule accepts');
+  await say('MAIL FROM:<a@x.example>');
+  await say('RCPT TO:<abuse@here.example>');
+  assert.equal(await say('RCPT TO:<c@elsewhere.example>'), null);
+  const both = await content(ORIGINAL);
+  assert.ok('key' in both && both.because?.rule === 'large');
+});
