@@ -137,6 +137,7 @@ class MessageAuthentication {
     for (const each of dkim.planned) {
       if ('signature' in each) void this.#keyOf(each.signature.selector, each.signature.domain);
     }
+    this.#means.dmarc.expect(author);
     return { fields: read.fields, author };
   }
 

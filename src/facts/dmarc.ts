@@ -53,6 +53,11 @@ export class Dmarc {
     this.#dns = dns;
   }
 
+  /** A message of this author is on its way: what DNS says of him comes while the body does, and the cache keeps it. */
+  expect(author: Author): void {
+    if (author.tag === 'one') void this.#dns.query(`_dmarc.${author.domain}`, 'TXT');
+  }
+
   /** At once where it is known. Never rejects. */
   check(
     author: Author,

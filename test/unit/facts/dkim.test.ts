@@ -166,7 +166,8 @@ describe('evil shapes', () => {
     assert.equal(result.dkim.length, 10);
     assert.equal(result.dkimIgnored, 90);
     assert.deepEqual(dkimOf(result), ['pass', ...Array(9).fill('permerror: no key')]);
-    assert.equal(new Set(dns.asked).size, dns.asked.length);
+    const keys = dns.asked.filter((each) => each.includes('_domainkey'));
+    assert.equal(new Set(keys).size, keys.length);
   });
 
   test('a header section of which not all was kept', async () => {
