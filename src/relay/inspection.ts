@@ -16,7 +16,6 @@ import type { Subject } from '../facts/source.ts';
 import type { SpfResult } from '../facts/spf.ts';
 import type { FilteredEnvelope } from '../filters/filter.ts';
 import { type Objection, PanelExamination } from '../filters/panel.ts';
-import type { Side } from '../message/envelope.ts';
 import { isPrivate } from '../net/addresses.ts';
 import type { Facts, Stage } from '../policy/facts.ts';
 import { unknownRecipientWaitMs } from '../policy/harvest.ts';
@@ -44,6 +43,7 @@ type Tag = Verdict['tags'][number];
 
 type Known = { facts: Facts; asked: readonly Asked[]; pending: Promise<Gathered>[] };
 
+const NOTHING_NEW: Gathered = { facts: {}, asked: [] };
 const nothingKnown = (): Known => ({ facts: {}, asked: [], pending: [] });
 
 /** What is known at MAIL of who says it. */
@@ -81,8 +81,10 @@ export class Inspection {
   #transaction = nothingKnown();
   /** A rule has let the transaction, or the session, pass. */
   #accepted: 'no' | 'transaction' | 'session' = 'no';
-  /** Of the transaction: recipients that a rule has accepted, and those that none has refused. */
-  #recipients = { accepted: 0, others: 0 };
+  /** A rule has accepted the recipient of this RCPT: that one, and no other. */
+  #favoured = false;
+  /** Of the transaction, those that may have it. */
+  #recipients = { favoured: 0, others: 0 };
   #tags: Tag[] = [];
   #routes = new RuleRoutes();
   /** Unknown recipients of this session. */
@@ -134,8 +136,10 @@ export class Inspection {
         const known = this.#said('rcpt', { rcpt: printMailbox(mailbox), 'rcpt.domain': mailbox.domain });
         const denied = judgeRecipient({ side: this.#subject.side, mailbox }, this.#relay.local);
         if (denied !== null) return { key: denied, because: who('rcpt', this.#subject) };
+        this.#favoured = false;
         const decision = this.#enter('rcpt', known);
-        return this.#slowed(this.#heard('rcpt', decision, () => this.#panel?.recipient(command.recipient.address)));
+        const ask = () => this.#panel?.recipient(command.recipient.address);
+        return this.#slowed(this.#counted(this.#heard('rcpt', decision, ask)));
       }
       default:
         return null;
@@ -156,7 +160,7 @@ export class Inspection {
 
   /** Where a rule has accepted, no filter refuses anything. */
   #objected(stage: Stage, word: Objection | null, asked: readonly Asked[] = []): Decision {
-    if (word === null || this.#accepted !== 'no') return null;
+    if (word === null || this.#accepted !== 'no' || (stage === 'rcpt' && this.#favoured)) return null;
     return { ...filterRefusal(word), because: byFilter(stage, this.#subject, word.filter, asked) };
   }
 
@@ -191,6 +195,12 @@ export class Inspection {
     this.#panel = null;
   }
 
+  #counted(decision: Decision | Promise<Decision>): Decision | Promise<Decision> {
+    if (decision instanceof Promise) return decision.then((each) => this.#counted(each));
+    if (decision === null) this.#recipients[this.#favoured ? 'favoured' : 'others']++;
+    return decision;
+  }
+
   /** Who guesses addresses waits longer for each answer. */
   #slowed(decision: Decision | Promise<Decision>): Decision | Promise<Decision> {
     if (decision instanceof Promise) return decision.then((each) => this.#slowed(each));
@@ -208,7 +218,7 @@ export class Inspection {
     this.#subject = { ...this.#subject, sender: mailbox, recipient: null };
     this.#transaction = this.#said('mail', { from: sender, 'from.domain': mailbox?.domain ?? '' });
     if (this.#accepted === 'transaction') this.#accepted = 'no';
-    this.#recipients = { accepted: 0, others: 0 };
+    this.#recipients = { favoured: 0, others: 0 };
     this.#tags = [];
     this.#routes = new RuleRoutes();
     this.#content = null;
@@ -243,21 +253,12 @@ export class Inspection {
     const panel = this.#panel;
     this.#panel = null;
     const authenticates = this.#spf !== null;
-    const headers = policy.wants.headers || this.#edits(this.#subject.side);
+    const headers = policy.wants.headers || policy.edits(this.#subject.side);
     if (!authenticates && !headers && !policy.wants.mime && panel === null) return null;
     panel?.begin(recipients.map((each) => each.address));
     const { hostname } = this.#relay.config;
     this.#content = new ContentInspection(policy, { spf: this.#spf, headers, panel, hostname });
     return this.#content;
-  }
-
-  /** Header fields are looked at in any case where the firewall or the table of addresses may change them. */
-  #edits(side: Side): boolean {
-    const { rewriting, document } = this.#policy;
-    if (rewriting !== null || document.mime.strip.length > 0) return true;
-    const { remove, add } = document.headers[side];
-    if (side === 'inside' && document.headers.inside.received !== 'keep') return true;
-    return remove.length + add.length > 0;
   }
 
   /** The whole message is here: `facts` are what the scanner found in it. */
@@ -274,8 +275,8 @@ export class Inspection {
       ...(findings?.asked ?? []),
     ]);
     this.#subject = { ...this.#subject, recipient: null, bytes: found.bytes ?? 0 };
-    const { accepted, others } = this.#recipients;
-    if (accepted > 0 && others === 0 && this.#accepted === 'no') this.#accepted = 'transaction';
+    const { favoured, others } = this.#recipients;
+    if (favoured > 0 && others === 0 && this.#accepted === 'no') this.#accepted = 'transaction';
     let kept: Kept = null;
     for (const stage of ['headers', 'data'] as const) {
       const judged = await this.#judgement(stage, this.#transaction);
@@ -309,10 +310,22 @@ export class Inspection {
     const gathered = this.#policy.gatherer.gather(stage, this.#subject);
     if (gathered instanceof Promise) into.pending.push(gathered);
     else this.#learn(into, gathered);
-    if (this.#accepted !== 'no' || this.#policy.silent(stage)) return null;
+    if (this.#accepted !== 'no') return null;
+    if (this.#policy.silent(stage)) return this.#leave(stage, into);
     const sets = new Set([this.#known, this.#helo, this.#transaction, into]);
     if ([...sets].every(({ pending }) => pending.length === 0)) return this.#judge(stage, sets);
     return Promise.all([...sets].map((set) => this.#settle(set))).then(() => this.#judge(stage, sets));
+  }
+
+  /** Nobody waits here; what a recipient's sources say of the whole message is waited for when that is judged. */
+  #leave(stage: Stage, into: Known): null {
+    const rest = stage === 'rcpt' ? into.pending.splice(0) : [];
+    const learned = (gathered: Gathered): Gathered => {
+      this.#learn(into, gathered);
+      return NOTHING_NEW;
+    };
+    this.#transaction.pending.push(...rest.map((each) => each.then(learned)));
+    return null;
   }
 
   /** What the client itself says: it costs nothing. */
@@ -394,7 +407,7 @@ export class Inspection {
   #decision(stage: Stage, { verdict: { final, tarpitSeconds }, refused }: Judged): Decision | Promise<Decision> {
     const accepts = final?.tag === 'accept';
     // One recipient that anybody may write to must not open the way to all others.
-    if (stage === 'rcpt' && refused === null) this.#recipients[accepts ? 'accepted' : 'others']++;
+    if (stage === 'rcpt') this.#favoured = accepts;
     else if (accepts) this.#accepted = stage === 'connect' || stage === 'helo' ? 'session' : 'transaction';
     return tarpitSeconds > 0 ? this.#delayed(refused, tarpitSeconds * 1000) : refused;
   }

@@ -175,6 +175,14 @@ export class Policy {
     this.#held.count(this.document.rules.indexOf(rule));
   }
 
+  /** Header fields of this side are looked at in any case: the firewall or the table of addresses may change them. */
+  edits(side: Side): boolean {
+    const { headers, mime } = this.document;
+    if (this.rewriting !== null || mime.strip.length > 0) return true;
+    if (side === 'inside' && headers.inside.received !== 'keep') return true;
+    return headers[side].remove.length + headers[side].add.length > 0;
+  }
+
   firewall(side: Side): Firewall {
     return this.#firewalls[side];
   }

@@ -301,3 +301,20 @@ rules:
   const both = await content(ORIGINAL);
   assert.ok('key' in both && both.because?.rule === 'large');
 });
+
+test('a limit that is used up is known at the end, also where no rule has waited for it at RCPT', async () => {
+  const slow: Source = {
+    name: 'slow',
+    stage: 'rcpt',
+    gives: ['rate.exceeded'],
+    ask: async () => ({ facts: { 'rate.exceeded': ['each'] } }),
+  };
+  const names = ['unknown-recipient', 'unsure-recipient', 'block-list', 'grey', 'rate-outside', 'rate-inside'];
+  const off = `builtin: { ${names.map((name) => `${name}: off`).join(', ')} }`;
+  const rule = 'rules: [{ id: much, stage: data, when: { rate.exceeded: each }, do: { hold: true } }]';
+  const { say, pass } = setUp(`${off}\n${rule}`, { sources: [slow] });
+  await say('EHLO some.example');
+  await say('MAIL FROM:<a@x.example>');
+  assert.equal(await say('RCPT TO:<b@here.example>'), null);
+  assert.equal((await pass(ORIGINAL)).hold, true);
+});
