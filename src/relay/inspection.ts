@@ -68,7 +68,7 @@ export function decide(
 }
 
 /** What of the relay an inspection needs. */
-export type InspectionHost = Pick<Relay, 'policy' | 'config' | 'local' | 'unavailable' | 'logger'>;
+export type InspectionHost = Pick<Relay, 'policy' | 'config' | 'local' | 'unavailable' | 'trouble' | 'logger'>;
 
 export class Inspection {
   readonly #relay: InspectionHost;
@@ -353,12 +353,8 @@ export class Inspection {
     set.asked = [...set.asked, ...asked];
     for (const each of asked) {
       this.#witness?.learned(each);
-      if (each.trouble !== '') this.#trouble(each);
+      if (each.trouble !== '') this.#relay.trouble(this.#session, each);
     }
-  }
-
-  #trouble({ source, trouble, ms }: Asked): void {
-    this.#relay.logger.log('source-trouble', { session: this.#session, source, detail: trouble, ms: Math.round(ms) });
   }
 
   #judge(stage: Stage, sets: ReadonlySet<Known>): Judged {

@@ -6,6 +6,7 @@ import type { SecureContext } from 'node:tls';
 import { monotonicMs } from '../base/clock.ts';
 import type { NextId } from '../base/ids.ts';
 import type { Config } from '../config/options.ts';
+import type { Asked } from '../facts/gather.ts';
 import type { Envelope, Recipient, Side } from '../message/envelope.ts';
 import type { CloseReason, Deadlines } from '../net/connection.ts';
 import type { ContentRules } from '../policy/content.ts';
@@ -34,6 +35,20 @@ const ENDED = {
   finished: 'sessions_ended_finished',
   destroyed: 'sessions_ended_destroyed',
 } as const satisfies Record<CloseReason, CounterId>;
+
+/** By the name of the source. */
+const TROUBLES: Readonly<Record<string, CounterId>> = {
+  'reverse-name': 'trouble_reverse_name',
+  'dns-lists': 'trouble_dns_lists',
+  'dns-lists-helo': 'trouble_dns_lists_helo',
+  'dns-lists-sender': 'trouble_dns_lists_sender',
+  helo: 'trouble_helo',
+  geoip: 'trouble_geoip',
+  'recipients-hashes': 'trouble_recipients_hashes',
+  'recipients-ldap': 'trouble_recipients_ldap',
+  'recipients-http': 'trouble_recipients_http',
+  'recipients-callout': 'trouble_recipients_callout',
+};
 
 /** A session, or what becomes one. */
 export interface Visit {
@@ -185,6 +200,12 @@ export class Relay {
     return recipients.map((recipient) =>
       recipient.address.includes('@') ? recipient : { ...recipient, address: this.config.postmaster },
     );
+  }
+
+  /** Somebody who was asked for facts could not tell. */
+  trouble(session: string, { source, trouble, ms }: Asked): void {
+    this.metrics.count(TROUBLES[source] ?? 'trouble_other');
+    this.logger.log('source-trouble', { session, source, detail: trouble, ms: Math.round(ms) });
   }
 
   /** By policy, limit or grammar; its key is stable. */

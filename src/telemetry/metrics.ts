@@ -44,6 +44,8 @@ const ATTEMPTS = 'Delivery attempts (a transaction or its failure), by site and 
 const attempt = (side: string, outcome: string) => counter('delivery_attempts_total', ATTEMPTS, { side, outcome });
 const RECIPIENTS = 'Recipients by what became of them; one is deferred as often as it is tried in vain';
 const recipients = (outcome: string) => counter('recipients_total', RECIPIENTS, { outcome });
+const TROUBLE = 'Facts that could not be found out, by who was asked: nobody was there, or the answer came late';
+const trouble = (source: string) => counter('source_trouble_total', TROUBLE, { source });
 const DSN = 'Delivery status notifications queued; double: of double bounces, to the postmaster';
 const dsn = (kind: string) => counter('dsn_queued_total', DSN, { kind });
 
@@ -101,6 +103,19 @@ export const METRICS = {
   tls_outbound_failed: tls('out', 'failed'),
   commands: counter('commands_total', 'SMTP commands read'),
   recipients_refused: counter('recipients_refused_total', 'RCPT commands refused'),
+
+  // Sources of facts.
+  trouble_reverse_name: trouble('reverse-name'),
+  trouble_dns_lists: trouble('dns-lists'),
+  trouble_dns_lists_helo: trouble('dns-lists-helo'),
+  trouble_dns_lists_sender: trouble('dns-lists-sender'),
+  trouble_helo: trouble('helo'),
+  trouble_geoip: trouble('geoip'),
+  trouble_recipients_hashes: trouble('recipients-hashes'),
+  trouble_recipients_ldap: trouble('recipients-ldap'),
+  trouble_recipients_http: trouble('recipients-http'),
+  trouble_recipients_callout: trouble('recipients-callout'),
+  trouble_other: trouble('other'),
 
   // Messages in.
   messages_accepted_outside: counter('messages_accepted_total', ACCEPTED, { side: 'outside' }),

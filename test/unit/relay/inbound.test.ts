@@ -110,3 +110,14 @@ test('a message beyond the maximum is dropped while it arrives', async () => {
   assert.deepEqual(await accept(`${'x'.repeat(70_000)}\r\n.\r\n`), { key: 'tooLarge' });
   assert.equal(spool.open, 0);
 });
+
+test('whoever could not tell is counted by his name, a stranger as other, and each is a line', () => {
+  const { relay, lines, counted, deadlines } = testRelay();
+  deadlines.stop();
+  const asked = { stage: 'rcpt', ms: 3.4, trouble: 'no answer in time', facts: {} } as const;
+  for (const source of ['recipients-ldap', 'recipients-ldap', 'new']) relay.trouble('s1', { ...asked, source });
+  assert.deepEqual([counted('trouble_recipients_ldap'), counted('trouble_other')], [2, 1]);
+  assert.deepEqual(lines.at(-1), {
+    ...{ event: 'source-trouble', session: 's1', source: 'new', detail: 'no answer in time', ms: 3 },
+  });
+});

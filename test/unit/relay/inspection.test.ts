@@ -55,6 +55,7 @@ function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: S
     config: { hostname: 'mx.here.example' },
     local: { domains: new Set(['here.example']), subdomains: false },
     unavailable: () => null,
+    trouble: () => {},
     logger: { log: (event: string, fields: object) => lines.push({ event, ...fields }) },
   };
   const inspection = new Inspection(relay as unknown as Relay, 'session', {
