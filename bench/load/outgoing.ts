@@ -1,5 +1,6 @@
 /** Messages as the source sends them: everything that does not change from one to the next is prepared once. */
 import { withStamp } from './stamp.ts';
+import { random } from './text.ts';
 
 /** A message ready to be sent; many may share the same buffers. */
 export type Outgoing = {
@@ -61,31 +62,60 @@ function addressed(number: number, envelope: Envelope, content: Buffer, stuffed:
   };
 }
 
-/** One text for all messages. In the patterns `%n` stands for the message's number and `%r` for the recipient's. */
-export class SameLoad implements Load {
+export type Addressing = {
+  /** Messages in all. */
   readonly count: number;
-  readonly #message: Outgoing;
-  readonly #pattern: { readonly from: string; readonly to: string; readonly recipients: number } | undefined;
+  /**
+   * Patterns: `%n` stands for the message's number, `%r` for the recipient's, `%{K}` for a number below K that is drawn
+   * for each address, the same in every run of the same id.
+   */
+  readonly from: string;
+  readonly to: string;
+  readonly recipients: number;
+};
 
-  constructor(
-    run: number,
-    load: { readonly count: number; readonly from: string; readonly to: string; readonly recipients: number },
-    text: Buffer,
-  ) {
-    this.count = load.count;
-    this.#message = outgoing(run, 0, envelopeOf(load, 0), text);
-    this.#pattern = load.from.includes('%n') || load.to.includes('%n') ? load : undefined;
+/** Texts to choose from, each with a stamp before it, and envelopes by pattern. */
+export class PatternLoad implements Load {
+  readonly count: number;
+  readonly #run: number;
+  readonly #messages: readonly Outgoing[];
+  readonly #parameters: readonly ({ readonly parameters: string } | undefined)[];
+  readonly #choose: (index: number) => number;
+  readonly #addressing: Addressing;
+  readonly #varies: boolean;
+
+  /** `choose` gives an index into `texts`. */
+  constructor(run: number, addressing: Addressing, texts: readonly Buffer[], choose: (index: number) => number) {
+    this.count = addressing.count;
+    this.#run = run;
+    this.#addressing = addressing;
+    this.#choose = choose;
+    const { from, to } = addressing;
+    this.#varies = [from, to].some((pattern) => pattern.includes('%n') || DRAWN.test(pattern));
+    const envelope = envelopeOf(run, addressing, 0);
+    this.#parameters = texts.map((text) => (text.some((byte) => byte > 127) ? { parameters: EIGHT_BIT } : undefined));
+    this.#messages = texts.map((text, i) => outgoing(run, 0, { ...envelope, ...this.#parameters[i] }, text));
   }
 
   at(index: number): Outgoing {
-    if (this.#pattern === undefined) return { ...this.#message, number: index };
-    return addressed(index, envelopeOf(this.#pattern, index), this.#message.content, this.#message.stuffed);
+    const choice = this.#choose(index);
+    const message = this.#messages[choice]!;
+    if (!this.#varies) return { ...message, number: index };
+    const envelope = envelopeOf(this.#run, this.#addressing, index);
+    return addressed(index, { ...envelope, ...this.#parameters[choice] }, message.content, message.stuffed);
   }
 }
 
-function envelopeOf(pattern: { from: string; to: string; recipients: number }, number: number): Envelope {
+const DRAWN = /%\{(\d+)\}/;
+const DRAWN_ALL = new RegExp(DRAWN, 'g');
+const EIGHT_BIT = 'BODY=8BITMIME';
+
+function envelopeOf(run: number, { from, to, recipients }: Addressing, number: number): Envelope {
+  const chance = random(run * 1_000_003 + number);
   const fill = (text: string, recipient: number): string =>
-    text.replaceAll('%n', `${number}`).replaceAll('%r', `${recipient}`);
-  const to = Array.from({ length: pattern.recipients }, (_, i) => fill(pattern.to, i));
-  return { from: fill(pattern.from, 0), to };
+    text
+      .replaceAll('%n', `${number}`)
+      .replaceAll('%r', `${recipient}`)
+      .replaceAll(DRAWN_ALL, (_, bound: string) => `${chance.below(Number(bound))}`);
+  return { from: fill(from, 0), to: Array.from({ length: recipients }, (_, i) => fill(to, i)) };
 }

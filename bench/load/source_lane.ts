@@ -1,71 +1,21 @@
 /**
  * One lane of the source: a connection after the other, a message after the other on each.
  *
- *   closed ─► connect ─► banner ─► ehlo ─► [starttls ─► ehlo] ─► ready ─► mail ─► rcpt ─► data ─► end ─► ready …
- *                                                                 │         (refused: rset ─► ready)
- *                                                                 └─► quit ─► closed
+ *   closed ─► opening ─► ready ─► mail ─► rcpt ─► data ─► end ─► ready …        (thinking: ready, with a timer)
+ *                          │         (refused: rset ─► ready)
+ *                          └─► quit ─► closed
  *
- * Replies are parsed by bytes, a message is one buffer with its stamp patched in, and nothing waits on a promise.
- * Where the peer is pipelined, envelope and DATA leave in one write and the state counts through their replies.
+ * What comes before `ready` is lane_opening.ts. Replies are parsed by bytes, a message is one buffer with its stamp
+ * patched in, and nothing waits on a promise. Where the peer is pipelined, envelope and DATA leave in one write and the
+ * state counts through their replies.
  */
-import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import type { LatencyHistogram } from './latency.ts';
+import type { Socket } from 'node:net';
+import { type Offers, type Opened, Opening, type OpeningPhase } from './lane_opening.ts';
+import type { LaneOwner, Phase } from './lane_owner.ts';
 import type { Outgoing } from './outgoing.ts';
 import { nowUs, patchStamp, STAMP_BYTES } from './stamp.ts';
 
-export type LaneSettings = {
-  readonly host: string;
-  readonly port: number;
-  readonly localAddresses: readonly string[];
-  readonly hello: string;
-  /** Used where the peer offers it. */
-  readonly pipelining: boolean;
-  readonly bdat: boolean;
-  readonly starttls: boolean;
-  readonly messagesPerConnection: number;
-};
-
-/**
- * `message` is from the moment it was due, or its lane was free for it, to its 250; the rest is from command to
- * reply.
- */
-export const PHASES = ['connect', 'banner', 'hello', 'mail', 'rcpt', 'data', 'end', 'message'] as const;
-export type Phase = (typeof PHASES)[number];
-
-/** A message and when it should have started; 0 where that is when the lane was free. */
-export type Assignment = { readonly message: Outgoing; readonly dueUs: number };
-
-/** What a lane asks of and tells the source that runs it. */
-export interface LaneOwner {
-  readonly settings: LaneSettings;
-  readonly phases: Readonly<Record<Phase, LatencyHistogram>>;
-  /** Whether a connection would be of use. */
-  wanted(): boolean;
-  take(): Assignment | undefined;
-  acknowledged(number: number): void;
-  /** `reason` is a reply code or a system's error. The message counts as not accepted. */
-  failed(reason: string): void;
-  recipientRefused(code: number): void;
-  /** The connection ended before it could carry a message. */
-  connectFailed(reason: string): void;
-  /** The lane has nothing to do: `run` it when there is. */
-  parked(lane: Lane): void;
-}
-
-type State =
-  | 'closed'
-  | 'connect'
-  | 'banner'
-  | 'ehlo'
-  | 'starttls'
-  | 'ready'
-  | 'mail'
-  | 'rcpt'
-  | 'data'
-  | 'end'
-  | 'rset'
-  | 'quit';
+type State = 'closed' | 'opening' | 'ready' | 'mail' | 'rcpt' | 'data' | 'end' | 'rset' | 'quit';
 
 /** Up to here a lane keeps a copy of the message to patch; above, the stamp goes in a write of its own. */
 const COPY_BYTES_MAX = 65_536;
@@ -73,17 +23,24 @@ const DATA_LINE = Buffer.from('DATA\r\n');
 const END_LINE = Buffer.from('.\r\n');
 const RSET_LINE = Buffer.from('RSET\r\n');
 const QUIT_LINE = Buffer.from('QUIT\r\n');
+/** Of a reply; RFC 5321 §4.5.3.1.5 has 512. */
+const LINE_BYTES_MAX = 65_536;
 
-export class Lane {
-  readonly #owner: LaneOwner;
-  readonly #index: number;
+export class Lane implements Opened {
+  /** The source's mark: it is among those that wait for work. */
+  waiting = false;
+  readonly #owner: LaneOwner<Lane>;
+  readonly #localAddress: string | undefined;
   #socket: Socket | undefined;
+  #opening: Opening | undefined;
+  #ticket: Buffer | undefined;
   #state: State = 'closed';
   #pending: Buffer | undefined;
-  #offersPipelining = false;
-  #offersChunking = false;
-  #secure = false;
+  #pipelined = false;
+  #chunked = false;
+  #thinking: NodeJS.Timeout | undefined;
   #sent = 0;
+  #sessionUs = 0;
   #freeUs = 0;
   #phaseUs = 0;
   #activeUs = 0;
@@ -92,29 +49,40 @@ export class Lane {
   #repliesLeft = 0;
   #recipientsAccepted = 0;
   #refusedWith = 0;
+  /** Bytes of content that have left in chunks, and chunks without an answer. */
+  #chunkedBytes = 0;
+  #chunksLeft = 0;
+  #chunkRefusedWith = 0;
+  #endsLeft = 0;
+  #taken = false;
   #copyOf: Buffer | undefined;
   #copy: Buffer = Buffer.alloc(0);
 
-  constructor(owner: LaneOwner, index: number) {
+  constructor(owner: LaneOwner<Lane>, index: number) {
     this.#owner = owner;
-    this.#index = index;
+    const { localAddresses } = owner.settings;
+    this.#localAddress = localAddresses[index % (localAddresses.length || 1)];
   }
 
   /** A connection is on its way and has carried nothing yet. */
   get opening(): boolean {
-    const state = this.#state;
-    return state === 'connect' || state === 'banner' || state === 'ehlo' || state === 'starttls';
+    return this.#state === 'opening';
   }
 
   get closed(): boolean {
     return this.#state === 'closed';
   }
 
-  /** Goes to work: on the open connection where there is one, on a new one else. */
-  run(): void {
-    this.#freeUs = nowUs();
+  /** Goes to work: on the open connection where there is one, on a new one else, which was due then (0: now). */
+  run(dueUs = 0): void {
+    this.#freeUs = dueUs === 0 ? nowUs() : dueUs;
     if (this.#state === 'ready') this.#next();
     else if (this.#state === 'closed') this.#connect();
+  }
+
+  /** No more is wanted: a lane that thinks need not. */
+  hurry(): void {
+    if (this.#thinking !== undefined) this.run();
   }
 
   /** Cuts a connection that has been silent since `sinceUs`; one that waits for work is not silent. */
@@ -128,23 +96,15 @@ export class Lane {
   }
 
   #connect(): void {
-    const { host, port, localAddresses, starttls } = this.#owner.settings;
-    this.#state = 'connect';
+    this.#state = 'opening';
     this.#activeUs = this.#phaseUs = nowUs();
+    this.#sessionUs = this.#freeUs;
     this.#sent = 0;
-    this.#secure = !starttls;
     this.#pending = undefined;
-    const localAddress = localAddresses[this.#index % (localAddresses.length || 1)];
-    const socket = connect({ host, port, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
-    socket.once('connect', () => {
-      if (this.#socket !== socket) return;
-      this.#phase('connect');
-      this.#state = 'banner';
-    });
-    this.#listen(socket);
+    this.#opening = new Opening(this.#owner.settings, this.#localAddress, this.#ticket, this);
   }
 
-  #listen(socket: Socket): void {
+  adopt(socket: Socket): void {
     this.#socket = socket;
     socket.on('data', (chunk: Buffer) => {
       if (this.#socket === socket) this.#feed(chunk);
@@ -157,6 +117,24 @@ export class Lane {
     });
   }
 
+  ticket(session: Buffer): void {
+    this.#ticket = session;
+  }
+
+  secured(resumed: boolean): void {
+    this.#activeUs = nowUs();
+    this.#owner.secured(resumed);
+  }
+
+  ready(offers: Offers): void {
+    const { pipelining, bdat } = this.#owner.settings;
+    this.#opening = undefined;
+    this.#pipelined = pipelining && offers.pipelining;
+    this.#chunked = bdat && offers.chunking;
+    this.#state = 'ready';
+    this.#next();
+  }
+
   #feed(fresh: Buffer): void {
     const chunk = this.#pending === undefined ? fresh : Buffer.concat([this.#pending, fresh]);
     this.#pending = undefined;
@@ -164,46 +142,30 @@ export class Lane {
     while (at < chunk.length) {
       const lf = chunk.indexOf(10, at);
       if (lf === -1) {
+        if (chunk.length - at > LINE_BYTES_MAX) return this.#ended('endless line');
         this.#pending = chunk.subarray(at);
         break;
       }
       const code = chunk[at]! * 100 + chunk[at + 1]! * 10 + chunk[at + 2]! - 5328;
       const last = chunk[at + 3] !== 45;
-      if (this.#state === 'ehlo')
-        this.#capability(
-          chunk
-            .toString('latin1', at + 4, lf)
-            .trim()
-            .toUpperCase(),
-        );
+      const from = at + 4;
       at = lf + 1;
-      if (last) this.#reply(code);
+      if (this.#state === 'opening') this.#openingLine(code, last, chunk, from, lf);
+      else if (last) this.#reply(code);
       if (this.#state === 'closed') return;
     }
   }
 
-  #capability(line: string): void {
-    if (line === 'PIPELINING') this.#offersPipelining = true;
-    else if (line === 'CHUNKING') this.#offersChunking = true;
+  #openingLine(code: number, last: boolean, chunk: Buffer, from: number, to: number): void {
+    this.#activeUs = nowUs();
+    if (code === 421) return this.#ended('421');
+    this.#opening?.line(code, last, () => chunk.toString('latin1', from, to));
   }
 
   #reply(code: number): void {
     this.#activeUs = nowUs();
     if (code === 421) return this.#ended('421');
     switch (this.#state) {
-      case 'banner':
-        if (code !== 220) return this.#ended(`${code}`);
-        this.#phase('banner');
-        return this.#hello();
-      case 'ehlo':
-        if (code !== 250) return this.#ended(`${code}`);
-        if (!this.#secure) return this.#command('starttls', Buffer.from('STARTTLS\r\n'));
-        this.#phase('hello');
-        this.#state = 'ready';
-        return this.#next();
-      case 'starttls':
-        if (code !== 220) return this.#ended(`${code}`);
-        return this.#startTls();
       case 'mail':
         return this.#mailReply(code);
       case 'rcpt':
@@ -211,36 +173,29 @@ export class Lane {
       case 'data':
         return this.#dataReply(code);
       case 'end':
-        return this.#endReply(code);
+        return this.#chunksLeft > 1 ? this.#chunkReply(code) : this.#endReply(code);
       case 'rset':
-        this.#state = 'ready';
-        return this.#next();
+        return this.#rest();
       case 'quit':
+        this.#owner.phases.session.record(nowUs() - this.#sessionUs);
         return this.#ended('');
       default:
         return this.#ended(`${code} in ${this.#state}`);
     }
   }
 
-  #hello(): void {
-    this.#offersPipelining = false;
-    this.#offersChunking = false;
-    this.#command('ehlo', Buffer.from(`EHLO ${this.#owner.settings.hello}\r\n`));
-  }
-
-  #startTls(): void {
-    const plain = this.#socket;
-    if (plain === undefined) return;
-    plain.removeAllListeners('data');
-    this.#secure = true;
-    const secure = connectTls({ socket: plain, rejectUnauthorized: false }, () => {
-      if (this.#socket === secure) this.#hello();
-    });
-    this.#listen(secure);
+  /** The connection is free: for the next message at once, or after a while. */
+  #rest(): void {
+    this.#state = 'ready';
+    const { thinkMs, messagesPerConnection } = this.#owner.settings;
+    if (thinkMs === 0 || this.#sent >= messagesPerConnection || !this.#owner.wanted()) return this.#next();
+    this.#thinking = setTimeout(() => this.run(), thinkMs);
   }
 
   #next(): void {
-    const { messagesPerConnection, pipelining, bdat } = this.#owner.settings;
+    clearTimeout(this.#thinking);
+    this.#thinking = undefined;
+    const { messagesPerConnection } = this.#owner.settings;
     const assignment = this.#sent < messagesPerConnection ? this.#owner.take() : undefined;
     if (assignment === undefined) {
       if (this.#sent < messagesPerConnection && this.#owner.wanted()) return this.#owner.parked(this);
@@ -252,8 +207,12 @@ export class Lane {
     this.#repliesLeft = assignment.message.rcpts.length;
     this.#recipientsAccepted = 0;
     this.#refusedWith = 0;
-    if (!pipelining || !this.#offersPipelining) return this.#command('mail', assignment.message.mail);
-    if (bdat && this.#offersChunking) return this.#chunk(assignment.message);
+    this.#chunksLeft = 0;
+    this.#chunkRefusedWith = 0;
+    this.#endsLeft = 0;
+    this.#taken = false;
+    if (!this.#pipelined) return this.#command('mail', assignment.message.mail);
+    if (this.#chunked) return this.#chunks(assignment.message);
     this.#command('mail', assignment.message.group);
   }
 
@@ -262,10 +221,10 @@ export class Lane {
     this.#phase('mail');
     if (code !== 250) {
       this.#refusedWith = code;
-      if (!this.#pipelined()) return this.#refused(code, false);
+      if (!this.#pipelined) return this.#refused(code, false);
     }
     this.#state = 'rcpt';
-    if (!this.#pipelined()) this.#write(message.rcpts[0]!);
+    if (!this.#pipelined) this.write(message.rcpts[0]!);
   }
 
   #rcptReply(code: number): void {
@@ -277,18 +236,20 @@ export class Lane {
     }
     this.#repliesLeft--;
     if (this.#repliesLeft > 0) {
-      if (!this.#pipelined()) this.#write(message.rcpts[message.rcpts.length - this.#repliesLeft]!);
+      if (!this.#pipelined) this.write(message.rcpts[message.rcpts.length - this.#repliesLeft]!);
       return;
     }
     this.#phase('rcpt');
-    const { bdat } = this.#owner.settings;
-    if (this.#pipelined()) {
-      this.#state = bdat && this.#offersChunking ? 'end' : 'data';
+    if (this.#pipelined) {
+      this.#state = this.#chunked ? 'end' : 'data';
       return;
     }
     if (this.#recipientsAccepted === 0) return this.#refused(this.#refusedWith, true);
-    if (bdat && this.#offersChunking) return this.#chunk(message);
-    this.#command('data', DATA_LINE);
+    if (!this.#chunked) return this.#command('data', DATA_LINE);
+    this.#chunkedBytes = 0;
+    this.#chunksLeft = this.#chunkCount(message);
+    this.#state = 'end';
+    this.#chunk(message);
   }
 
   #dataReply(code: number): void {
@@ -296,43 +257,74 @@ export class Lane {
     if (code !== 354) return this.#refused(this.#refusedWith === 0 ? code : this.#refusedWith, true);
     this.#state = 'end';
     // A server may say 354 though it took no recipient: then nothing but the end is sent (RFC 2920 §3.1).
-    if (this.#recipientsAccepted === 0) this.#write(END_LINE);
-    else this.#content(this.#message!.stuffed);
+    if (this.#recipientsAccepted === 0) this.write(END_LINE);
+    else this.#content(this.#message!.stuffed, 0, this.#message!.stuffed.length);
+  }
+
+  /** To a chunk that is not the last. */
+  #chunkReply(code: number): void {
+    this.#phase('data');
+    this.#chunksLeft--;
+    if (code !== 250 && this.#chunkRefusedWith === 0) this.#chunkRefusedWith = code;
+    if (this.#pipelined) return;
+    if (code !== 250) return this.#refused(code, true);
+    this.#chunk(this.#message!);
   }
 
   #endReply(code: number): void {
+    const { lmtp } = this.#owner.settings;
+    // LMTP answers for each recipient that it took (RFC 2033 §4.2), SMTP once for all.
+    if (this.#endsLeft === 0) this.#endsLeft = lmtp ? this.#recipientsAccepted || 1 : 1;
+    if (code === 250) this.#taken = true;
+    else if (lmtp && this.#recipientsAccepted > 0) this.#owner.recipientRefused(code);
+    if (--this.#endsLeft > 0) return;
     this.#phase('end');
-    if (this.#recipientsAccepted === 0) return this.#refused(this.#refusedWith, false);
-    if (code !== 250) return this.#refused(code, false);
+    // What becomes of a transaction whose BDAT was refused is open until RSET (RFC 3030 §2).
+    if (this.#recipientsAccepted === 0) return this.#refused(this.#refusedWith, this.#chunked);
+    if (!this.#taken) return this.#refused(this.#chunkRefusedWith || code, this.#chunked);
     const message = this.#message!;
     this.#message = undefined;
     this.#owner.phases.message.record(this.#phaseUs - this.#dueUs);
     this.#owner.acknowledged(message.number);
     this.#freeUs = this.#phaseUs;
-    this.#state = 'ready';
-    this.#next();
+    this.#rest();
   }
 
-  /** With pipelining envelope and content leave together; else this is what follows the last RCPT's reply. */
-  #chunk(message: Outgoing): void {
-    const envelope = this.#state === 'ready';
+  /** With pipelining envelope and content leave together. */
+  #chunks(message: Outgoing): void {
     this.#socket?.cork();
-    if (envelope) this.#write(message.group.subarray(0, message.group.length - DATA_LINE.length));
-    this.#write(Buffer.from(`BDAT ${message.content.length} LAST\r\n`, 'latin1'));
-    this.#content(message.content);
+    this.write(message.group.subarray(0, message.group.length - DATA_LINE.length));
+    this.#chunkedBytes = 0;
+    this.#chunksLeft = this.#chunkCount(message);
+    for (let left = this.#chunksLeft; left > 0; left--) this.#chunk(message);
     this.#socket?.uncork();
     this.#phaseUs = nowUs();
-    this.#state = envelope ? 'mail' : 'end';
+    this.#state = 'mail';
   }
 
-  #content(content: Buffer): void {
+  #chunkCount({ content }: Outgoing): number {
+    return Math.ceil(content.length / this.#owner.settings.chunkBytes) || 1;
+  }
+
+  #chunk({ content }: Outgoing): void {
+    const from = this.#chunkedBytes;
+    const to = Math.min(content.length, from + this.#owner.settings.chunkBytes);
+    this.#chunkedBytes = to;
+    this.#socket?.cork();
+    this.write(Buffer.from(`BDAT ${to - from}${to === content.length ? ' LAST' : ''}\r\n`, 'latin1'));
+    this.#content(content, from, to);
+    this.#socket?.uncork();
+  }
+
+  /** Bytes `from` to `to`; the stamp is in the first that leave. */
+  #content(content: Buffer, from: number, to: number): void {
+    if (from > 0) return this.write(content.subarray(from, to));
     const number = this.#message!.number;
     if (content.length > COPY_BYTES_MAX) {
       const stamp = Buffer.from(content.subarray(0, STAMP_BYTES));
       patchStamp(stamp, number, nowUs());
-      this.#write(stamp);
-      this.#write(content.subarray(STAMP_BYTES));
-      return;
+      this.write(stamp);
+      return this.write(content.subarray(STAMP_BYTES, to));
     }
     // The copy is free again: the last message that used it has been answered, or its connection is gone.
     if (this.#copyOf !== content) {
@@ -341,7 +333,7 @@ export class Lane {
       this.#copyOf = content;
     }
     patchStamp(this.#copy, number, nowUs());
-    this.#write(this.#copy.length === content.length ? this.#copy : this.#copy.subarray(0, content.length));
+    this.write(this.#copy.length === to ? this.#copy : this.#copy.subarray(0, to));
   }
 
   #refused(code: number, transactionOpen: boolean): void {
@@ -349,23 +341,26 @@ export class Lane {
     this.#owner.failed(`${code}`);
     this.#freeUs = nowUs();
     if (transactionOpen) return this.#command('rset', RSET_LINE);
-    this.#state = 'ready';
-    this.#next();
-  }
-
-  #pipelined(): boolean {
-    return this.#offersPipelining && this.#owner.settings.pipelining;
+    this.#rest();
   }
 
   #command(state: State, line: Buffer): void {
     this.#state = state;
     this.#phaseUs = nowUs();
-    this.#write(line);
+    this.write(line);
   }
 
-  #write(bytes: Buffer): void {
+  write(bytes: Buffer): void {
     this.#activeUs = nowUs();
     this.#socket?.write(bytes);
+  }
+
+  phase(phase: OpeningPhase): void {
+    this.#phase(phase);
+  }
+
+  failed(reason: string): void {
+    this.#ended(reason);
   }
 
   #phase(phase: Phase): void {
@@ -379,7 +374,10 @@ export class Lane {
     const message = this.#message;
     const beforeReady = this.opening;
     const socket = this.#socket;
+    clearTimeout(this.#thinking);
+    this.#thinking = undefined;
     this.#socket = undefined;
+    this.#opening = undefined;
     this.#state = 'closed';
     this.#message = undefined;
     // Bytes of the copy may still be on their way out of the dead socket.
