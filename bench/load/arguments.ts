@@ -80,11 +80,11 @@ export const oneOf = <T extends string>(...words: readonly T[]): Reader<T> => ({
   read: (given) => words.find((word) => word.toLowerCase() === given.toLowerCase()),
 });
 
-/** Comma-separated; none twice. */
+/** Comma-separated; nothing is the empty list. */
 export const listOf = <T>(of: Reader<T>): Reader<readonly T[]> => ({
   right: `${of.right}; several with commas between them`,
   read: (given) => {
-    const read = given.split(',').map((one) => of.read(one));
+    const read = (given === '' ? [] : given.split(',')).map((one) => of.read(one));
     const good = read.filter((one) => one !== undefined);
     return good.length === read.length ? good : undefined;
   },
@@ -148,7 +148,7 @@ function faultOf(table: Table, { name, value, inlineValue }: Given): string | un
 function helpOf<T extends Table>({ name, purpose, table }: Program<T>): string {
   const rows = Object.entries(table).map(([key, { value, help, preset }]) => {
     const head = `  --${key}${value === '' ? '' : ` ${value}`}`;
-    const tail = preset === undefined ? help : `${help} (default: ${preset})`;
+    const tail = preset === undefined || preset === '' ? help : `${help} (default: ${preset})`;
     return head.length < HELP_COLUMN - 1
       ? `${head.padEnd(HELP_COLUMN)}${tail}`
       : `${head}\n${' '.repeat(HELP_COLUMN)}${tail}`;

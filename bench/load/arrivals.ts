@@ -27,6 +27,10 @@ export type SinkStats = {
   readonly recipients: number;
   readonly bytes: number;
   readonly unstamped: number;
+  /** BDAT commands. */
+  readonly chunks: number;
+  readonly logins: number;
+  readonly tls: { readonly handshakes: number; readonly resumed: number };
   /** Replies by design of the options, by code. */
   readonly refusals: Readonly<Record<string, number>>;
   readonly runs: readonly RunArrivals[];
@@ -49,6 +53,10 @@ export class Arrivals {
   recipients = 0;
   bytes = 0;
   unstamped = 0;
+  chunks = 0;
+  logins = 0;
+  #handshakes = 0;
+  #resumed = 0;
   refusals: Record<string, number> = {};
 
   accepted(arrived: Arrived, recipients: number, nowUs: number): void {
@@ -74,6 +82,11 @@ export class Arrivals {
     run.latency.record(nowUs - stamp.sentUs);
   }
 
+  secured(resumed: boolean): void {
+    this.#handshakes++;
+    if (resumed) this.#resumed++;
+  }
+
   refused(code: number): void {
     this.refusals[code] = (this.refusals[code] ?? 0) + 1;
   }
@@ -91,7 +104,7 @@ export class Arrivals {
   stats(): SinkStats {
     const runs: RunArrivals[] = [];
     for (const [id, run] of this.#runs) runs.push({ run: id, ...countsOf(run), endToEnd: run.latency.summary() });
-    const { connections, connectionsOpen, messages, recipients, bytes, unstamped } = this;
+    const { connections, connectionsOpen, messages, recipients, bytes, unstamped, chunks, logins } = this;
     return {
       connections,
       connectionsOpen,
@@ -99,6 +112,9 @@ export class Arrivals {
       recipients,
       bytes,
       unstamped,
+      chunks,
+      logins,
+      tls: { handshakes: this.#handshakes, resumed: this.#resumed },
       refusals: { ...this.refusals },
       runs,
     };

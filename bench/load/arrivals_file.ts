@@ -5,7 +5,7 @@
  *   [12345678901, 12648430, 42, 4096, true, ["user0@example.org"]]     µs, run, number, bytes, intact, recipients
  */
 import { openSync, writeSync } from 'node:fs';
-import type { Delivered } from './sink_session.ts';
+import type { Delivered } from './sink_behaviour.ts';
 import { nowUs } from './stamp.ts';
 
 export type ArrivalLine = {

@@ -3,59 +3,11 @@
  * clients and checks only what it needs to keep step. Replies of one chunk leave in one write.
  */
 import type { Socket } from 'node:net';
-import { type SecureContext, TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { Arrivals } from './arrivals.ts';
 import { type Arrived, ContentReader } from './content_reader.ts';
+import { type Behaviour, msOf, type Stage } from './sink_behaviour.ts';
 import { nowUs } from './stamp.ts';
-
-export type Extension =
-  | 'PIPELINING'
-  | 'SIZE'
-  | '8BITMIME'
-  | 'SMTPUTF8'
-  | 'CHUNKING'
-  | 'DSN'
-  | 'ENHANCEDSTATUSCODES'
-  | 'STARTTLS';
-
-/** Refuses the given share (0 to 1) of what it is asked, evenly spread. */
-export type Refusal = { readonly code: number; readonly share: number };
-
-export type Delivered = Arrived & { readonly from: string; readonly to: readonly string[]; readonly content: Buffer };
-
-export type Behaviour = {
-  readonly hostname: string;
-  readonly lmtp: boolean;
-  readonly extensions: ReadonlySet<Extension>;
-  readonly messageBytesMax: number;
-  /** Waits so long before the reply to the end of data. */
-  readonly endDelayMs: number;
-  readonly refuseMail: Turns;
-  readonly refuseRcpt: Turns;
-  readonly refuseEnd: Turns;
-  readonly tls: SecureContext | undefined;
-  /** Where set, each message's envelope and content are kept until they are handed over here. */
-  readonly onMessage: ((message: Delivered) => void) | undefined;
-};
-
-/** Which of a row of requests are refused; shared by all sessions of a sink. */
-export class Turns {
-  readonly #refusal: Refusal | undefined;
-  #due = 0;
-
-  constructor(refusal: Refusal | undefined) {
-    this.#refusal = refusal;
-  }
-
-  /** The code to refuse with, or 0. */
-  next(): number {
-    if (this.#refusal === undefined) return 0;
-    this.#due += this.#refusal.share;
-    if (this.#due < 0.999_999) return 0;
-    this.#due -= 1;
-    return this.#refusal.code;
-  }
-}
 
 const LINE_BYTES_MAX = 65_536;
 const OK = '250 2.0.0 ok\r\n';
@@ -72,13 +24,32 @@ const RSET = verb('RSET');
 const NOOP = verb('NOOP');
 const QUIT = verb('QUIT');
 const STAR = verb('STAR');
+const AUTH = verb('AUTH');
+/** What a delay of a stage holds up. The end of data has one of its own, and so has the banner. */
+const STAGE_OF: ReadonlyMap<number, Stage> = new Map([
+  [EHLO, 'hello'],
+  [LHLO, 'hello'],
+  [HELO, 'hello'],
+  [STAR, 'starttls'],
+  [AUTH, 'auth'],
+  [MAIL, 'mail'],
+  [RCPT, 'rcpt'],
+  [DATA, 'data'],
+  [BDAT, 'data'],
+  [RSET, 'rset'],
+  [QUIT, 'quit'],
+]);
+const NOTHING = Buffer.alloc(0);
+/** `Username:` and `Password:`, as clients know them. */
+const USER_PROMPT = '334 VXNlcm5hbWU6\r\n';
+const PASSWORD_PROMPT = '334 UGFzc3dvcmQ6\r\n';
 
 export class SinkSession {
   readonly #behaviour: Behaviour;
   readonly #arrivals: Arrivals;
   readonly #reader: ContentReader;
   #socket: Socket;
-  #mode: 'command' | 'data' | 'bdat' | 'waiting' | 'closing' = 'command';
+  #mode: 'command' | 'auth' | 'data' | 'bdat' | 'waiting' | 'closing' = 'command';
   #pending: Buffer | undefined;
   #out = '';
   #from = '';
@@ -87,6 +58,9 @@ export class SinkSession {
   #open = false;
   #bdatBytesLeft = 0;
   #bdatLast = false;
+  /** Prompts of AUTH whose answers are still to come. */
+  #prompts: string[] = [];
+  #messages = 0;
 
   constructor(socket: Socket, behaviour: Behaviour, arrivals: Arrivals) {
     this.#socket = socket;
@@ -99,8 +73,35 @@ export class SinkSession {
     socket.on('close', () => {
       arrivals.connectionsOpen--;
     });
-    this.#listen(socket);
-    socket.write(`220 ${behaviour.hostname} ${behaviour.lmtp ? 'LMTP' : 'ESMTP'} sink\r\n`, 'latin1');
+    if (behaviour.implicitTls) this.#secure();
+    else this.#listen(socket);
+    const bannerMs = msOf(behaviour.delays?.connect);
+    if (bannerMs === 0) this.#banner();
+    else this.#wait(bannerMs, () => this.#banner());
+  }
+
+  #banner(): void {
+    const { hostname, lmtp, connectionsMax, refuse } = this.#behaviour;
+    if (this.#arrivals.connectionsOpen > connectionsMax) this.#refuse(421);
+    else {
+      const code = refuse.connect.next();
+      if (code === 0) this.#reply(`220 ${hostname} ${lmtp ? 'LMTP' : 'ESMTP'} sink\r\n`);
+      else this.#refuse(code, true);
+    }
+    this.#flush();
+  }
+
+  /** Reads on when `then` has replied; what comes meanwhile waits. */
+  #wait(ms: number, then: () => void): void {
+    this.#flush();
+    this.#mode = 'waiting';
+    setTimeout(() => {
+      if (this.#socket.destroyed) return;
+      this.#mode = 'command';
+      then();
+      this.#flush();
+      this.#feed(NOTHING);
+    }, ms);
   }
 
   #listen(socket: Socket): void {
@@ -117,7 +118,12 @@ export class SinkSession {
       if (this.#mode === 'command') {
         const lf = chunk.indexOf(10, at);
         if (lf === -1) break;
-        this.#command(chunk, at, lf);
+        if (this.#behaviour.delays === undefined || !this.#delayed(chunk, at, lf)) this.#command(chunk, at, lf);
+        at = lf + 1;
+      } else if (this.#mode === 'auth') {
+        const lf = chunk.indexOf(10, at);
+        if (lf === -1) break;
+        this.#prompt();
         at = lf + 1;
       } else if (this.#mode === 'data') {
         const end = this.#reader.data(chunk, at);
@@ -144,17 +150,23 @@ export class SinkSession {
     this.#out = '';
   }
 
+  #delayed(chunk: Buffer, at: number, lf: number): boolean {
+    const stage = STAGE_OF.get(verbOf(chunk, at, lf));
+    const ms = stage === undefined ? 0 : msOf(this.#behaviour.delays?.[stage]);
+    if (ms === 0) return false;
+    this.#wait(ms, () => this.#command(chunk, at, lf));
+    return true;
+  }
+
   #command(chunk: Buffer, at: number, lf: number): void {
-    const code = lf - at < 4 ? 0 : chunk.readInt32BE(at) & VERB_LETTERS;
+    const code = verbOf(chunk, at, lf);
     switch (code) {
       case MAIL:
         return this.#mail(chunk, at, lf);
       case RCPT:
         return this.#rcpt(chunk, at, lf);
       case DATA:
-        if (this.#recipients === 0) return this.#reply('503 5.5.1 no valid recipients\r\n');
-        this.#mode = 'data';
-        return this.#reply('354 go ahead\r\n');
+        return this.#data();
       case BDAT:
         return this.#bdat(chunk.toString('latin1', at, lf));
       case RSET:
@@ -169,6 +181,8 @@ export class SinkSession {
       case HELO:
         this.#reset();
         return this.#hello(code === HELO);
+      case AUTH:
+        return this.#auth(chunk.toString('latin1', at, lf));
       case STAR:
         return this.#startTls();
       default:
@@ -177,19 +191,25 @@ export class SinkSession {
   }
 
   #hello(plain: boolean): void {
-    const { hostname, extensions, messageBytesMax } = this.#behaviour;
+    const { hostname, extensions, messageBytesMax, refuse } = this.#behaviour;
+    const code = refuse.hello.next();
+    if (code !== 0) return this.#refuse(code);
     if (plain) return this.#reply(`250 ${hostname}\r\n`);
     const lines: string[] = [hostname];
     for (const extension of extensions) {
       if (extension === 'STARTTLS' && this.#socket instanceof TLSSocket) continue;
-      lines.push(extension === 'SIZE' ? `SIZE ${messageBytesMax}` : extension);
+      if (extension === 'SIZE') lines.push(`SIZE ${messageBytesMax}`);
+      else lines.push(extension === 'AUTH' ? 'AUTH PLAIN LOGIN' : extension);
     }
     this.#reply(lines.map((line, i) => `250${i === lines.length - 1 ? ' ' : '-'}${line}\r\n`).join(''));
   }
 
   #mail(chunk: Buffer, at: number, lf: number): void {
-    const code = this.#behaviour.refuseMail.next();
+    const code = this.#behaviour.refuse.mail.next();
     if (code !== 0) return this.#refuse(code);
+    if (this.#messages >= this.#behaviour.messagesPerConnectionMax) return this.#refuse(421);
+    if (this.#behaviour.checksSize && declaredBytes(chunk, at, lf) > this.#behaviour.messageBytesMax)
+      return this.#refuse(552);
     this.#reset();
     this.#open = true;
     if (this.#behaviour.onMessage !== undefined) this.#from = pathIn(chunk.toString('utf8', at, lf));
@@ -198,14 +218,24 @@ export class SinkSession {
 
   #rcpt(chunk: Buffer, at: number, lf: number): void {
     if (!this.#open) return this.#reply('503 5.5.1 MAIL first\r\n');
-    const code = this.#behaviour.refuseRcpt.next();
+    const code = this.#behaviour.refuse.rcpt.next();
     if (code !== 0) return this.#refuse(code);
+    if (this.#recipients >= this.#behaviour.recipientsMax) return this.#refuse(452);
     this.#recipients++;
     if (this.#behaviour.onMessage !== undefined) this.#to.push(pathIn(chunk.toString('utf8', at, lf)));
     this.#reply(OK);
   }
 
+  #data(): void {
+    if (this.#recipients === 0) return this.#reply('503 5.5.1 no valid recipients\r\n');
+    const code = this.#behaviour.refuse.data.next();
+    if (code !== 0) return this.#refuse(code);
+    this.#mode = 'data';
+    this.#reply('354 go ahead\r\n');
+  }
+
   #bdat(line: string): void {
+    this.#arrivals.chunks++;
     const words = line.trim().split(/ +/);
     const bytes = Number(words[1]);
     if (!Number.isSafeInteger(bytes)) return this.#close('501 5.5.4 no chunk size\r\n');
@@ -222,31 +252,33 @@ export class SinkSession {
       return this.#reply('503 5.5.1 no valid recipients\r\n');
     }
     if (this.#bdatLast) return this.#endOfData();
-    this.#reply(OK);
+    const code = this.#behaviour.refuse.data.next();
+    if (code === 0) return this.#reply(OK);
+    this.#reader.finish();
+    this.#reset();
+    this.#refuse(code);
   }
 
   #endOfData(): void {
     const arrived = this.#reader.finish();
     const receivedUs = nowUs();
-    if (this.#behaviour.endDelayMs === 0) return this.#answer(arrived, receivedUs);
-    this.#mode = 'waiting';
-    setTimeout(() => {
-      this.#answer(arrived, receivedUs);
-      this.#flush();
-      this.#feed(Buffer.alloc(0));
-    }, this.#behaviour.endDelayMs);
+    const ms = msOf(this.#behaviour.delays?.end);
+    if (ms === 0) return this.#answer(arrived, receivedUs);
+    this.#wait(ms, () => this.#answer(arrived, receivedUs));
   }
 
   #answer(arrived: Arrived, receivedUs: number): void {
     this.#mode = 'command';
-    const { lmtp, refuseEnd, onMessage } = this.#behaviour;
+    this.#messages++;
+    const { lmtp, refuse, onMessage } = this.#behaviour;
+    const beyond = this.#beyond(arrived);
     const from = this.#from;
     const accepted: string[] = [];
     let recipients = 0;
     // LMTP answers for each recipient (RFC 2033 §4.2), SMTP once for all.
     const answers = lmtp ? this.#recipients : 1;
     for (let i = 0; i < answers; i++) {
-      const code = refuseEnd.next();
+      const code = beyond === 0 ? refuse.end.next() : beyond;
       if (code !== 0) {
         this.#refuse(code);
         continue;
@@ -263,25 +295,57 @@ export class SinkSession {
     }
   }
 
+  /** The reply for a message that a limit does not let in, or 0. */
+  #beyond(arrived: Arrived): number {
+    if (arrived.bytes > this.#behaviour.messageBytesMax) return 552;
+    return this.#arrivals.messages >= this.#behaviour.messagesMax ? 452 : 0;
+  }
+
+  /** Any name and any password are right. */
+  #auth(line: string): void {
+    const [, mechanism = '', initial] = line.trim().split(/ +/);
+    if (!this.#behaviour.extensions.has('AUTH')) return this.#reply('502 5.5.1 no AUTH\r\n');
+    const prompts = { PLAIN: ['334 \r\n'], LOGIN: [USER_PROMPT, PASSWORD_PROMPT] }[mechanism.toUpperCase()];
+    if (prompts === undefined) return this.#reply('504 5.5.4 PLAIN or LOGIN\r\n');
+    this.#prompts = initial === undefined ? prompts : prompts.slice(1);
+    this.#prompt();
+  }
+
+  #prompt(): void {
+    const prompt = this.#prompts.shift();
+    this.#mode = prompt === undefined ? 'command' : 'auth';
+    if (prompt !== undefined) return this.#reply(prompt);
+    const code = this.#behaviour.refuse.auth.next();
+    if (code !== 0) return this.#refuse(code);
+    this.#arrivals.logins++;
+    this.#reply('235 2.7.0 welcome\r\n');
+  }
+
   #startTls(): void {
-    const context = this.#behaviour.tls;
-    if (context === undefined || !this.#behaviour.extensions.has('STARTTLS'))
-      return this.#reply('502 5.5.1 no TLS\r\n');
-    const plain = this.#socket;
+    if (!this.#behaviour.extensions.has('STARTTLS')) return this.#reply('502 5.5.1 no TLS\r\n');
+    const code = this.#behaviour.refuse.starttls.next();
+    if (code !== 0) return this.#refuse(code);
     this.#reply('220 2.0.0 go ahead\r\n');
     this.#flush();
-    plain.removeAllListeners('data');
-    plain.removeAllListeners('end');
-    const secure = new TLSSocket(plain, { isServer: true, secureContext: context });
-    this.#socket = secure;
+    this.#socket.removeAllListeners('data');
+    this.#socket.removeAllListeners('end');
     this.#reset();
+    this.#secure();
+  }
+
+  #secure(): void {
+    const { tls } = this.#behaviour;
+    if (tls === undefined) return;
+    const secure = new TLSSocket(this.#socket, { isServer: true, secureContext: tls });
+    secure.once('secure', () => this.#arrivals.secured(secure.isSessionReused()));
+    this.#socket = secure;
     this.#listen(secure);
   }
 
-  #refuse(code: number): void {
+  #refuse(code: number, andClose = false): void {
     this.#arrivals.refused(code);
     const enhanced = `${Math.floor(code / 100)}.0.0`;
-    if (code === 421) return this.#close(`421 ${enhanced} by design\r\n`);
+    if (code === 421 || andClose) return this.#close(`${code} ${enhanced} by design\r\n`);
     this.#reply(`${code} ${enhanced} by design\r\n`);
   }
 
@@ -304,6 +368,13 @@ export class SinkSession {
     this.#recipients = 0;
   }
 }
+
+const verbOf = (chunk: Buffer, at: number, lf: number): number =>
+  lf - at < 4 ? 0 : chunk.readInt32BE(at) & VERB_LETTERS;
+
+/** RFC 1870 §4. */
+const declaredBytes = (chunk: Buffer, at: number, lf: number): number =>
+  Number(/ SIZE=(\d{1,15})\b/i.exec(chunk.toString('latin1', at, lf))?.[1] ?? 0);
 
 /** The address between the angle brackets; a `>` inside quotes is part of it. */
 function pathIn(line: string): string {

@@ -57,7 +57,7 @@ export class Site {
       port,
       hostname: `${this.name}.example`,
       arrivalsFile: this.#arrivalsFile,
-      ...(defers && { refuseRcpt: { code: 451, share: 1 } }),
+      ...(defers && { refuse: { rcpt: [{ code: 451, share: 1 }] } }),
     });
     this.port = listening.port;
     this.#tail ??= new Tail(this.#arrivalsFile);

@@ -41,7 +41,7 @@ describe('source to sink', { timeout: 20_000 }, () => {
     ['large messages', { bytes: 300_000, pipelining: true }, {}],
     ['open loop', { rate: 1000, pipelining: true }, {}],
     ['open loop, a connection per message', { rate: 500, messagesPerConnection: 1 }, {}],
-    ['a slow sink', { pipelining: true }, { endDelayMs: 2 }],
+    ['a slow sink', { pipelining: true }, { delays: { end: 2 } }],
   ];
   for (const [name, options, sinkOptions] of ways) {
     it(`counts agree: ${name}`, () =>
@@ -79,7 +79,7 @@ describe('source to sink', { timeout: 20_000 }, () => {
     }));
 
   it('latency of an open loop counts from when a message was due', () =>
-    withSink({ endDelayMs: 20 }, async (sink) => {
+    withSink({ delays: { end: 20 } }, async (sink) => {
       const report = await send(sink, { messages: 10, rate: 10_000, connections: 1 });
       // Ten messages due within a millisecond, 20 ms each on one connection: the last is 200 ms late.
       assert.ok(report.phases.message.maxUs >= 195_000, `${report.phases.message.maxUs}`);
@@ -110,10 +110,10 @@ describe('STARTTLS', { timeout: 20_000 }, () => {
 
 describe('refusals', { timeout: 20_000 }, () => {
   const refusals: readonly (readonly [string, SinkOptions, string])[] = [
-    ['of MAIL', { refuseMail: { code: 451, share: 0.2 } }, '451'],
-    ['of RCPT', { refuseRcpt: { code: 550, share: 0.2 } }, '550'],
-    ['at the end of data', { refuseEnd: { code: 452, share: 0.2 } }, '452'],
-    ['with a closed connection', { refuseEnd: { code: 421, share: 0.2 } }, '421'],
+    ['of MAIL', { refuse: { mail: [{ code: 451, share: 0.2 }] } }, '451'],
+    ['of RCPT', { refuse: { rcpt: [{ code: 550, share: 0.2 }] } }, '550'],
+    ['at the end of data', { refuse: { end: [{ code: 452, share: 0.2 }] } }, '452'],
+    ['with a closed connection', { refuse: { end: [{ code: 421, share: 0.2 }] } }, '421'],
   ];
   for (const [name, options, code] of refusals) {
     for (const pipelining of [false, true]) {
@@ -130,7 +130,7 @@ describe('refusals', { timeout: 20_000 }, () => {
   }
 
   it('of one recipient do not stop the message for the others', () =>
-    withSink({ refuseRcpt: { code: 550, share: 0.5 } }, async (sink) => {
+    withSink({ refuse: { rcpt: [{ code: 550, share: 0.5 }] } }, async (sink) => {
       const report = await send(sink, { recipients: 2, pipelining: true });
       assert.equal(report.acknowledged, 50);
       assert.deepEqual(report.recipientsRefused, { 550: 50 });
@@ -204,7 +204,7 @@ describe('the sink', { timeout: 20_000 }, () => {
   });
 
   it('answers LMTP for each recipient', () =>
-    withSink({ lmtp: true, refuseEnd: { code: 450, share: 0.5 } }, async (sink) => {
+    withSink({ lmtp: true, refuse: { end: [{ code: 450, share: 0.5 }] } }, async (sink) => {
       const replies = await dialogue(
         sink.port,
         'LHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<1@x>\r\nRCPT TO:<2@x>\r\nRCPT TO:<3@x>\r\nDATA\r\n',
