@@ -1,5 +1,7 @@
 /** Latencies in HDR histograms: microseconds, three significant digits, up to an hour. */
-import { build, type Histogram } from 'hdr-histogram-js';
+import type { Histogram } from 'hdr-histogram-js';
+// The package's index loads its encodings, WebAssembly included, which takes longer than a short run.
+import { build } from 'hdr-histogram-js/dist/HistogramBuilder.js';
 
 export type Latency = {
   readonly count: number;

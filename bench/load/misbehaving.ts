@@ -21,7 +21,8 @@ type Part = {
   readonly early: boolean;
   /** A byte now and then instead of all at once. */
   readonly dribbles: boolean;
-  readonly hangsUp: boolean;
+  /** Hangs up when this reply has come; 0: the server is to end it. */
+  readonly hangsUpAt: number;
   readonly bytes: Buffer;
 };
 
@@ -29,7 +30,7 @@ const ENVELOPE = 'EHLO misbehaving.example\r\nMAIL FROM:<rogue@source.example>\r
 const part = (text: string, how: Partial<Omit<Part, 'bytes'>> = {}): Part => ({
   early: false,
   dribbles: false,
-  hangsUp: false,
+  hangsUpAt: 0,
   bytes: Buffer.from(text, 'latin1'),
   ...how,
 });
@@ -40,7 +41,7 @@ const SLOW_CONTENT = 'Subject: slowly\r\n\r\n'.padEnd(65_536, 'slow loris\r\n');
 const PARTS = {
   slow: part(`${ENVELOPE}DATA\r\n${SLOW_CONTENT}`, { dribbles: true }),
   'talks before the banner': part(`${ENVELOPE}QUIT\r\n`, { early: true }),
-  'hangs up within content': part(`${ENVELOPE}DATA\r\nSubject: half\r\n\r\nhalf a li`, { hangsUp: true }),
+  'hangs up within content': part(`${ENVELOPE}DATA\r\nSubject: half\r\n\r\nhalf a li`, { hangsUpAt: 354 }),
   'commands out of order': part(
     `RCPT TO:<user0@example.org>\r\nDATA\r\n${ENVELOPE}MAIL FROM:<>\r\nEHLO again\r\nDATA\r\nQUIT\r\n`,
   ),
@@ -105,7 +106,7 @@ export class Misbehaving {
   /** One connection of the part whose turn it is, and the next when it is over. */
   #play(names: readonly PartName[], turn: number): void {
     const name = names[turn % names.length] ?? 'slow';
-    const { early, dribbles, hangsUp, bytes }: Part = PARTS[name];
+    const { early, dribbles, hangsUpAt, bytes }: Part = PARTS[name];
     const counts = this.#countsOf(name);
     const { host, port, slowByteMs } = this.#settings;
     const socket = connect({ host, port, noDelay: true });
@@ -115,7 +116,7 @@ export class Misbehaving {
     let over = true; // until it is connected: what could not be made was not cut
     const send = (count: number): void => {
       counts.bytes += Math.min(count, bytes.length - sent);
-      socket.write(bytes.subarray(sent, sent + count), () => hangsUp && finish());
+      socket.write(bytes.subarray(sent, sent + count));
       sent += count;
       if (sent < bytes.length) timer = this.#later(slowByteMs, () => send(1));
       else timer = this.#later(PATIENCE_MS, finish);
@@ -133,8 +134,10 @@ export class Misbehaving {
     });
     let greeted = early;
     socket.on('data', (chunk: Buffer) => {
-      for (const [, code] of chunk.toString('latin1').matchAll(/(?:^|\n)(\d{3}) /g))
+      for (const [, code] of chunk.toString('latin1').matchAll(/(?:^|\n)(\d{3}) /g)) {
         this.#replied(counts.replies, code);
+        if (Number(code) === hangsUpAt) finish();
+      }
       if (greeted) return;
       greeted = true;
       clearTimeout(timer);

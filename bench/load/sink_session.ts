@@ -179,8 +179,7 @@ export class SinkSession {
       case EHLO:
       case LHLO:
       case HELO:
-        this.#reset();
-        return this.#hello(code === HELO);
+        return this.#hello(code);
       case AUTH:
         return this.#auth(chunk.toString('latin1', at, lf));
       case STAR:
@@ -190,11 +189,14 @@ export class SinkSession {
     }
   }
 
-  #hello(plain: boolean): void {
-    const { hostname, extensions, messageBytesMax, refuse } = this.#behaviour;
+  #hello(command: number): void {
+    const { hostname, lmtp, extensions, messageBytesMax, refuse } = this.#behaviour;
+    // RFC 2033 §4.1: one of them speaks LHLO, and nothing else.
+    if ((command === LHLO) !== lmtp) return this.#reply(`500 5.5.1 ${lmtp ? 'LHLO' : 'EHLO'} expected\r\n`);
+    this.#reset();
     const code = refuse.hello.next();
     if (code !== 0) return this.#refuse(code);
-    if (plain) return this.#reply(`250 ${hostname}\r\n`);
+    if (command === HELO) return this.#reply(`250 ${hostname}\r\n`);
     const lines: string[] = [hostname];
     for (const extension of extensions) {
       if (extension === 'STARTTLS' && this.#socket instanceof TLSSocket) continue;

@@ -2,29 +2,12 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { type Load, outgoing } from '../../../bench/load/outgoing.ts';
+import { outgoing } from '../../../bench/load/outgoing.ts';
 import { type Delivered, Sink, type SinkOptions } from '../../../bench/load/sink.ts';
-import { Source, type SourceOptions, type SourceReport } from '../../../bench/load/source.ts';
+import { Source, type SourceOptions } from '../../../bench/load/source.ts';
 import { patchStamp } from '../../../bench/load/stamp.ts';
 import { makeCertificate } from '../../support/certificates.ts';
-import { freePort } from '../../support/free_port.ts';
-
-const RUN = 0xabcdef;
-
-async function withSink(options: SinkOptions, use: (sink: Sink) => Promise<void>): Promise<void> {
-  const sink = await Sink.listen(options);
-  try {
-    await use(sink);
-  } finally {
-    await sink.close();
-  }
-}
-
-const send = (sink: Sink, options: Partial<SourceOptions> = {}, load?: Load): Promise<SourceReport> =>
-  new Source(
-    { port: sink.port, run: RUN, connections: 4, messages: 50, bytes: 1000, giveUpSeconds: 5, ...options },
-    load,
-  ).run();
+import { RUN, send, withSink } from './load_pair.ts';
 
 describe('source to sink', { timeout: 20_000 }, () => {
   const ways: readonly (readonly [string, Partial<SourceOptions>, SinkOptions])[] = [

@@ -1,0 +1,450 @@
+/** The source's options, each by its effect on the sink or on a peer that tells what it heard. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { emlFolder, withLineEnds } from '../../../bench/load/eml_folder.ts';
+import { Schedule } from '../../../bench/load/schedule.ts';
+import type { Delivered, SinkOptions } from '../../../bench/load/sink.ts';
+import type { SourceOptions } from '../../../bench/load/source.ts';
+import { STAMP_BYTES } from '../../../bench/load/stamp.ts';
+import { manySizes, sizesOf } from '../../../bench/load/text_sizes.ts';
+import { makeCertificate } from '../../support/certificates.ts';
+import { eventually } from '../../support/deadline.ts';
+import { temporaryFolder } from '../../support/folders.ts';
+import { send, sourceTo, withPeer, withSink } from './load_pair.ts';
+
+const { cert, key } = makeCertificate({ names: ['sink.example'] });
+const tls = { cert, key };
+
+describe('LMTP', { timeout: 30_000 }, () => {
+  for (const options of [{}, { pipelining: true }, { bdat: true, pipelining: true }, { bdat: true, chunkBytes: 400 }]) {
+    it(`hears a reply for each recipient: ${JSON.stringify(options)}`, () =>
+      withSink({ lmtp: true, refuse: { end: [{ code: 450, share: 0.5 }] } }, async (sink) => {
+        const report = await send(sink, { ...options, lmtp: true, recipients: 2 });
+        assert.equal(report.acknowledged, 50);
+        assert.deepEqual([report.recipientsRefused, report.failed], [{ 450: 50 }, {}]);
+        assert.equal(sink.stats().recipients, 50);
+      }));
+  }
+
+  it('has no 250 where all recipients are refused at the end', () =>
+    withSink({ lmtp: true, refuse: { end: [{ code: 450, share: 1 }] } }, async (sink) => {
+      const report = await send(sink, { lmtp: true, recipients: 3, pipelining: true });
+      assert.deepEqual([report.acknowledged, report.failed], [0, { 450: 50 }]);
+    }));
+
+  it('is not SMTP: either is refused where the other is spoken', async () => {
+    for (const lmtp of [false, true])
+      await withSink({ lmtp: !lmtp }, async (sink) => {
+        const report = await send(sink, { lmtp, giveUpSeconds: 0.1 });
+        assert.ok((report.connectFailed['500'] ?? 0) > 0);
+        assert.equal(report.attempted, 0);
+      });
+  });
+});
+
+describe('TLS', { timeout: 30_000 }, () => {
+  const one = { connections: 1, messages: 10, messagesPerConnection: 1 };
+  const ways: readonly (readonly [string, Partial<SourceOptions>, SinkOptions])[] = [
+    ['after STARTTLS', { starttls: true }, { tls }],
+    ['from the first byte', { implicitTls: true }, { tls, implicitTls: true }],
+  ];
+  for (const [name, options, sinkOptions] of ways) {
+    it(`${name}: every connection but the first takes up the session, where that is wanted`, () =>
+      withSink(sinkOptions, async (sink) => {
+        const report = await send(sink, { ...options, ...one, resumeTls: true });
+        assert.equal(report.acknowledged, 10);
+        assert.deepEqual(report.tls, { handshakes: 10, resumed: 9 });
+        assert.deepEqual(sink.stats().tls, report.tls);
+        assert.equal(report.phases.tls.count, 10);
+      }));
+
+    it(`${name}: none does without`, () =>
+      withSink(sinkOptions, async (sink) => {
+        const report = await send(sink, { ...options, ...one });
+        assert.deepEqual([report.tls.resumed, sink.stats().tls], [0, { handshakes: 10, resumed: 0 }]);
+      }));
+  }
+});
+
+describe('AUTH', { timeout: 30_000 }, () => {
+  for (const mechanism of ['PLAIN', 'LOGIN'] as const) {
+    const auth = { mechanism, user: 'alice', password: 'hush' };
+    it(`${mechanism} comes before the first message of each connection`, () =>
+      withSink({ tls }, async (sink) => {
+        const report = await send(sink, { auth, starttls: true, messagesPerConnection: 10, connections: 1 });
+        assert.equal(report.acknowledged, 50);
+        assert.deepEqual([sink.stats().logins, report.phases.auth.count], [5, 5]);
+      }));
+
+    it(`${mechanism} may fail`, () =>
+      withSink({ refuse: { auth: [{ code: 535, share: 1 }] } }, async (sink) => {
+        const report = await send(sink, { auth, giveUpSeconds: 0.1 });
+        assert.deepEqual(Object.keys(report.connectFailed), ['535']);
+        assert.equal(report.attempted, 0);
+      }));
+
+    it(`${mechanism} says who it is, in base64`, async () => {
+      let heard = '';
+      const replies = { EHLO: '250 x', AUTH: mechanism === 'PLAIN' ? '235 y' : '334 z', QUIT: '221 b' };
+      await withPeer(
+        (socket) => {
+          socket.write('220 x\r\n');
+          socket.on('data', (chunk) => {
+            const line = chunk.toString('latin1');
+            heard += line;
+            const verb = line.slice(0, 4);
+            if (verb in replies) socket.write(`${replies[verb as keyof typeof replies]}\r\n`);
+            else socket.write(heard.endsWith('aHVzaA==\r\n') ? '235 y\r\n' : '334 z\r\n');
+          });
+        },
+        async (port) => {
+          const source = sourceTo(port, { auth, connections: 1 });
+          const run = source.run();
+          await eventually('the login', () => heard.includes('MAIL'));
+          source.stop();
+          void run;
+        },
+      );
+      const plain = Buffer.from('\0alice\0hush').toString('base64');
+      const expected = mechanism === 'PLAIN' ? `AUTH PLAIN ${plain}\r\n` : 'AUTH LOGIN\r\nYWxpY2U=\r\naHVzaA==\r\n';
+      assert.ok(heard.includes(expected), heard);
+    });
+  }
+});
+
+describe('BDAT in chunks', { timeout: 30_000 }, () => {
+  const ways = [
+    { bytes: 1000, chunkBytes: 300, chunks: 4 },
+    { bytes: 1000, chunkBytes: 500, chunks: 2 },
+    { bytes: 300_000, chunkBytes: 100_000, chunks: 3 },
+  ];
+  for (const { chunks, ...options } of ways)
+    for (const pipelining of [false, true])
+      it(`${chunks} of ${options.chunkBytes} bytes${pipelining ? ', pipelined' : ''}`, () =>
+        withSink({}, async (sink) => {
+          const report = await send(sink, { ...options, bdat: true, pipelining, messages: 10 });
+          assert.equal(report.acknowledged, 10);
+          const [run] = sink.stats().runs;
+          assert.deepEqual([sink.stats().chunks, run?.distinct, run?.altered], [10 * chunks, 10, 0]);
+          assert.equal(report.phases.data.count, 10 * (chunks - 1));
+        }));
+
+  for (const pipelining of [false, true])
+    it(`goes on after a refused one${pipelining ? ', pipelined' : ''}`, () =>
+      withSink({ refuse: { data: [{ code: 451, share: 0.2 }] } }, async (sink) => {
+        const report = await send(sink, { bdat: true, chunkBytes: 500, pipelining });
+        assert.deepEqual([report.failed, report.acknowledged], [{ 451: 10 }, 40]);
+        assert.equal(sink.stats().runs[0]?.distinct, 40);
+      }));
+});
+
+describe('a schedule', () => {
+  it('is even without a ramp', () => {
+    const schedule = new Schedule(1000);
+    assert.deepEqual(
+      [0, 1, 50].map((index) => Math.round(schedule.dueUs(index))),
+      [0, 1000, 50_000],
+    );
+    assert.deepEqual(
+      [0, 999, 1001].map((us) => schedule.dueBy(us)),
+      [1, 1, 2],
+    );
+  });
+
+  it('grows evenly to its rate: half as many are due within the ramp', () => {
+    const schedule = new Schedule(1000, 2);
+    assert.equal(schedule.dueBy(2e6 - 1), 1000);
+    assert.equal(schedule.dueBy(1e6), 251); // a quarter of them in the first half
+    assert.equal(Math.round(schedule.dueUs(1000)), 2e6);
+    assert.equal(Math.round(schedule.dueUs(2000)), 3e6);
+  });
+
+  it('agrees with itself', () => {
+    const schedule = new Schedule(777, 1.5);
+    for (let index = 0; index < 3000; index++) {
+      assert.equal(schedule.dueBy(schedule.dueUs(index) + 0.5), index + 1);
+      if (index > 0) assert.equal(schedule.dueBy(schedule.dueUs(index) - 0.5), index);
+    }
+  });
+});
+
+describe('when messages are sent', { timeout: 30_000 }, () => {
+  const took = (report: { firstConnectUs: number; lastAcknowledgedUs: number }): number =>
+    report.lastAcknowledgedUs - report.firstConnectUs;
+
+  it('a ramp spreads the beginnings of connections', () =>
+    withSink({}, async (sink) => {
+      await send(sink, { connections: 5, messages: 1, rampSeconds: 10 });
+      assert.equal(sink.stats().connections, 1); // the second is due after two seconds
+    }));
+
+  it('a ramp of the rate puts messages off', () =>
+    withSink({}, async (sink) => {
+      const report = await send(sink, { messages: 20, rate: 100, rampSeconds: 0.2 });
+      assert.equal(report.acknowledged, 20);
+      assert.ok(took(report) >= 285_000, `${took(report)}`); // 190 ms without
+    }));
+
+  it('sessions are due one by one, each with its messages', () =>
+    withSink({}, async (sink) => {
+      const report = await send(sink, { messages: 20, messagesPerConnection: 5, sessionsPerSecond: 50 });
+      assert.deepEqual([report.acknowledged, sink.stats().connections, report.phases.session.count], [20, 4, 4]);
+      assert.ok(took(report) >= 55_000, `${took(report)}`); // the fourth is due after 60 ms
+    }));
+
+  it('sessions have one message where nothing else is said, and latency counts from when they were due', () =>
+    withSink({ delays: { connect: 20 } }, async (sink) => {
+      const report = await send(sink, { connections: 1, messages: 5, sessionsPerSecond: 10_000 });
+      assert.deepEqual([report.acknowledged, sink.stats().connections], [5, 5]);
+      assert.ok(report.phases.session.maxUs >= 95_000, `${report.phases.session.maxUs}`);
+      assert.ok(report.phases.message.maxUs >= 95_000, `${report.phases.message.maxUs}`);
+    }));
+
+  for (const [unit, options] of [
+    ['message', { rate: 1000 }],
+    ['session', { sessionsPerSecond: 1000 }],
+  ] as const)
+    it(`a server that stalls to the end is not flattered: what it never let begin counts (${unit})`, () =>
+      withSink({ delays: { end: 200 } }, async (sink) => {
+        const unbounded = { messages: Number.POSITIVE_INFINITY, seconds: 0.1, connections: 1 };
+        const report = await send(sink, { ...unbounded, ...options });
+        assert.deepEqual([report.attempted, report.acknowledged], [1, 1]);
+        assert.ok(report.notStarted >= 98 && report.notStarted <= 101, `${report.notStarted}`);
+        assert.equal(report.phases[unit].count, 1 + report.notStarted);
+        assert.ok(report.phases[unit].p50Us >= 40_000, `${report.phases[unit].p50Us}`);
+      }));
+
+  it('who thinks sends later', () =>
+    withSink({}, async (sink) => {
+      const report = await send(sink, { connections: 1, messages: 5, thinkMs: 20 });
+      assert.equal(report.acknowledged, 5);
+      assert.ok(took(report) >= 76_000, `${took(report)}`);
+      assert.ok(report.phases.message.p50Us < 20_000); // a thought is no latency
+    }));
+
+  it('a thought does not keep the run from its end', () =>
+    withSink({}, async (sink) => {
+      const report = await send(sink, { connections: 3, seconds: 0.1, thinkMs: 3_600_000 });
+      assert.deepEqual([report.attempted, report.acknowledged], [3, 3]);
+    }));
+
+  it('a peer that talks for ever and says nothing does not, either', () =>
+    withPeer(
+      (socket) => {
+        const timer = setInterval(() => socket.write('220-wait\r\n'), 20);
+        socket.on('close', () => clearInterval(timer));
+      },
+      async (port) => {
+        const report = await sourceTo(port, { seconds: 0.1, silenceSecondsMax: 0.3, connections: 2 }).run();
+        assert.equal(report.attempted, 0);
+        assert.equal(report.connectFailed.cut, 2);
+      },
+    ));
+
+  it('a reply without an end is cut', () =>
+    withPeer(
+      (socket) => socket.write('2'.repeat(70_000)),
+      async (port) => {
+        const report = await sourceTo(port, { connections: 1, giveUpSeconds: 0.1 }).run();
+        assert.ok((report.connectFailed['endless line'] ?? 0) > 0);
+      },
+    ));
+});
+
+describe('sizes', { timeout: 30_000 }, () => {
+  it('are log-normal: as many below the median as above, a sigma further the 84th of a hundred', () => {
+    const sizes = [...sizesOf({ medianBytes: 20_000, sigma: 1, bytesMax: 1e9 })].sort((a, b) => a - b);
+    assert.equal(sizes.length, 256);
+    assert.ok(sizes[127]! <= 20_000 && sizes[128]! >= 20_000);
+    const ratio = sizes[Math.round(256 * 0.841)]! / 20_000;
+    assert.ok(ratio > Math.E * 0.85 && ratio < Math.E * 1.15, `${ratio}`);
+  });
+
+  it('have bounds', () => {
+    const sizes = sizesOf({ medianBytes: 2_000, sigma: 3, bytesMax: 50_000 });
+    assert.deepEqual([Math.min(...sizes), Math.max(...sizes)], [400, 50_000]);
+    assert.throws(() => manySizes(1, { medianBytes: 50 << 20, sigma: 0, bytesMax: 100 << 20 }), /lower maximum/);
+  });
+
+  it('arrive as they were made', async () => {
+    const got: number[] = [];
+    const sizes = { medianBytes: 5_000, sigma: 1.5, bytesMax: 200_000 };
+    await withSink({ onMessage: ({ content }) => got.push(content.length) }, async (sink) => {
+      await send(sink, { sizes, messages: 100, pipelining: true });
+      assert.deepEqual([sink.stats().runs[0]?.distinct, sink.stats().runs[0]?.altered], [100, 0]);
+    });
+    assert.ok(new Set(got).size > 30, `${new Set(got).size}`);
+    const possible = new Set(sizesOf(sizes));
+    assert.ok(got.every((bytes) => possible.has(bytes)));
+  });
+});
+
+describe('a folder of mail', { timeout: 30_000 }, () => {
+  const files: Readonly<Record<string, readonly [text: string, sent: string]>> = {
+    '1.eml': ['Subject: a\n\n.\n..\n.x\nend', 'Subject: a\r\n\r\n.\r\n..\r\n.x\r\nend\r\n'],
+    '2.eml': ['Subject: b\r\n\r\nbare\rCR and\nLF\r\n', 'Subject: b\r\n\r\nbare\r\nCR and\r\nLF\r\n'],
+    '3.EML': ['Subject: c\n\nGr\u00fc\u00dfe\n', 'Subject: c\r\n\r\nGr\u00fc\u00dfe\r\n'],
+    '4.eml': ['', '\r\n'],
+  };
+  const folder = temporaryFolder('eml');
+  for (const [name, [text]] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  writeFileSync(join(folder, 'notes.txt'), 'no mail');
+
+  for (const bdat of [false, true])
+    it(`arrives file by file, line ends made whole, dots as they were${bdat ? ', by BDAT' : ''}`, async () => {
+      const got: Delivered[] = [];
+      await withSink({ onMessage: (message) => got.push(message) }, async (sink) => {
+        const report = await send(sink, {
+          emlFolder: folder,
+          messages: 8,
+          connections: 1,
+          bdat,
+          from: 's%n@x.example',
+        });
+        assert.equal(report.acknowledged, 8);
+      });
+      const sent = Object.values(files).map(([, text]) => text);
+      assert.deepEqual(
+        got.map(({ content }) => content.toString('utf8', STAMP_BYTES)),
+        [...sent, ...sent],
+      );
+      assert.ok(got.every(({ intact }) => intact));
+      assert.deepEqual([got[0]?.from, got[7]?.from], ['s0@x.example', 's7@x.example']);
+    });
+
+  it('says that it is 8-bit where it is', async () => {
+    const commands: string[] = [];
+    await withPeer(
+      (socket) => {
+        socket.write('220 x\r\n');
+        socket.on('data', (chunk) => {
+          const line = chunk.toString('latin1');
+          if (line.startsWith('MAIL')) commands.push(line);
+          socket.write(line.startsWith('MAIL') ? '550 no\r\n' : line.startsWith('QUIT') ? '221 b\r\n' : '250 x\r\n');
+        });
+      },
+      async (port) => {
+        for (const from of ['a@x.example', 'a%n@x.example'])
+          await sourceTo(port, { emlFolder: folder, messages: 4, connections: 1, from }).run();
+      },
+    );
+    assert.deepEqual(
+      commands.map((line) => line.includes('BODY=8BITMIME')),
+      [false, false, true, false, false, false, true, false],
+    );
+  });
+
+  it('with no mail in it is none', () => {
+    const empty = temporaryFolder('no-eml');
+    mkdirSync(join(empty, 'deeper'));
+    assert.throws(() => emlFolder(empty), /no \.eml file/);
+  });
+
+  it('has whole line ends, whatever it had', () => {
+    const ends = ['a', 'a\n', 'a\r', 'a\r\n', 'a\n\r\n', 'a\r\r\n', '\n\n'].map((text) =>
+      withLineEnds(Buffer.from(text)),
+    );
+    assert.deepEqual(
+      ends.map((text) => text.toString()),
+      ['a\r\n', 'a\r\n', 'a\r\n', 'a\r\n', 'a\r\n\r\n', 'a\r\n\r\n', '\r\n\r\n'],
+    );
+  });
+});
+
+describe('addresses', { timeout: 30_000 }, () => {
+  const envelopes = async (run: number): Promise<string[]> => {
+    const got: string[] = [];
+    await withSink({ onMessage: ({ from, to }) => got.push([from, ...to].join(' ')) }, async (sink) => {
+      await send(sink, { run, connections: 1, from: 's%{5}@x.example', to: 'u%{1000}-%r@x.example', recipients: 2 });
+    });
+    return got;
+  };
+
+  it('are drawn from as many as one likes, the same in every run of the same id', async () => {
+    const got = await envelopes(1);
+    assert.equal(got.length, 50);
+    for (const envelope of got)
+      assert.match(envelope, /^s[0-4]@x\.example u\d{1,3}-0@x\.example u\d{1,3}-1@x\.example$/);
+    assert.ok(new Set(got).size > 40);
+    assert.deepEqual(await envelopes(1), got);
+    assert.notDeepEqual(await envelopes(2), got);
+  });
+});
+
+describe('misbehaviour', { timeout: 30_000 }, () => {
+  const PARTS = 9;
+
+  it('of every kind is had, and the mail beside it comes through', () =>
+    withSink({}, async (sink) => {
+      const source = sourceTo(sink.port, { misbehaving: PARTS, messages: 1e6, rate: 200, seconds: 20 });
+      const run = source.run();
+      await eventually('a connection of each part', () => sink.stats().connections >= PARTS * 2 + 4);
+      source.stop();
+      const report = await run;
+      assert.equal(report.acknowledged, report.attempted);
+      assert.ok(report.acknowledged > 0);
+      const [counts] = sink.stats().runs;
+      assert.deepEqual([counts?.distinct, counts?.altered], [report.acknowledged, 0]);
+      assert.deepEqual(
+        Object.values(report.misbehaving).filter(({ connections }) => connections === 0),
+        [],
+      );
+      assert.equal(Object.keys(report.misbehaving).length, PARTS);
+      assert.ok((report.misbehaving['unknown commands']?.replies['500'] ?? 0) >= 30);
+      assert.ok((report.misbehaving['a line without an end']?.cut ?? 0) > 0);
+      assert.ok((report.misbehaving['hangs up within content']?.replies['354'] ?? 0) > 0);
+    }));
+
+  it('slowly: a byte at a time', async () => {
+    const heard: string[] = [];
+    await withPeer(
+      (socket) => {
+        socket.write('220 x\r\n');
+        let text = '';
+        const slot = heard.push('') - 1;
+        socket.on('data', (chunk) => {
+          text += chunk.toString('latin1');
+          heard[slot] = text;
+        });
+      },
+      async (port) => {
+        const source = sourceTo(port, { connections: 1, slow: 2, slowByteMs: 2, silenceSecondsMax: 0.5 });
+        const run = source.run();
+        await eventually(
+          'both to have said something',
+          () => heard.filter((text) => text.startsWith('EHLO mis')).length === 2,
+        );
+        source.stop();
+        const { slow } = (await run).misbehaving;
+        assert.equal(slow?.connections, 2);
+        assert.ok(slow.bytes >= 16 && slow.bytes < 10_000, `${slow.bytes}`); // all at once would be 65,000
+      },
+    );
+  });
+
+  it('is cut by a server that will not have it', () =>
+    withSink({ refuse: { connect: [{ code: 554, share: 1 }] } }, async (sink) => {
+      const report = await send(sink, { slow: 1, misbehaving: 1, connections: 1, giveUpSeconds: 0.1 });
+      assert.ok((report.misbehaving.slow?.cut ?? 0) > 0);
+      assert.deepEqual(Object.keys(report.misbehaving.slow?.replies ?? {}), ['554']);
+    }));
+});
+
+describe('a look at a running source', { timeout: 30_000 }, () => {
+  it('has the latencies since the last look, and the end has them all', () =>
+    withSink({ refuse: { mail: [{ code: 451, share: 0.2 }] } }, async (sink) => {
+      const source = sourceTo(sink.port, { messages: 1e6, seconds: 20, rate: 500 });
+      const run = source.run();
+      await eventually('a refusal', () => (sink.stats().refusals[451] ?? 0) > 0);
+      const first = source.glance();
+      source.stop();
+      const report = await run;
+      const second = source.glance();
+      assert.ok(first.message.count > 0 && first.connectionsOpen > 0);
+      assert.equal(first.acknowledged, first.message.count);
+      assert.equal(report.phases.message.count, report.acknowledged + report.notStarted);
+      assert.deepEqual([second.errors, second.message.count], [report.failed[451], 0]);
+    }));
+});
