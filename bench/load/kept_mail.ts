@@ -2,7 +2,8 @@
  * What a sink has taken, kept for whoever wants to look at it: each message as a file, as it came off the wire with its
  * dots undone, and a line of JSON for each with the SHA-256 of the same bytes. Both are written before the 250 leaves.
  *
- *   00000001.eml   {"sha256":"…","bytes":4096,"from":"a@from.example","to":["b@to.example"],"run":12648430,"number":0,"intact":true}
+ *   00000001.eml   {"sha256":"…","bytes":4096,"from":"a@from.example","to":["b@to.example"],"run":7,"number":0,
+ *                  "intact":true}
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';

@@ -1,10 +1,10 @@
 /**
  * The load source: lanes that send, when they do, and what became of it.
  *
- * Closed loop: each of the connections sends as fast as it is answered. Open loop (`rate`, `sessionsPerSecond`): messages
- * or sessions are due at even intervals, whether or not the peer keeps up; latency counts from then, so a stalled peer
- * is not flattered (coordinated omission). Nothing is sent twice: a message without its 250 counts as not accepted, and
- * `acknowledgedNumbers` has those of the others.
+ * Closed loop: each of the connections sends as fast as it is answered. Open loop (`rate`, `sessionsPerSecond`):
+ * messages or sessions are due at even intervals, whether or not the peer keeps up; latency counts from then, so a
+ * stalled peer is not flattered (coordinated omission). Nothing is sent twice: a message without its 250 counts as not
+ * accepted, and `acknowledgedNumbers` has those of the others.
  */
 import { randomInt } from 'node:crypto';
 import { createSecureContext } from 'node:tls';

@@ -82,8 +82,8 @@ export type SinkValues = Values<typeof TABLE>;
 export const SINK_PROGRAM: Program<typeof TABLE> = {
   name: 'bench:sink',
   purpose:
-    'Takes mail by SMTP or LMTP, throws it away, and tells what came. With AUTH any password is right. SIGUSR2 prints\n' +
-    'the counts, SIGINT and SIGTERM print them and end it.',
+    'Takes mail by SMTP or LMTP, throws it away, and tells what came. With AUTH any password is right.\n' +
+    'SIGUSR2 prints the counts, SIGINT and SIGTERM print them and end it.',
   table: TABLE,
   faults: (values) => {
     const { tls } = values;
