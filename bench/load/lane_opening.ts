@@ -32,8 +32,10 @@ export type Offers = { readonly pipelining: boolean; readonly chunking: boolean 
 
 /** The lane, as its opening sees it. */
 export interface Opened {
-  /** From now on this is the connection. */
-  adopt(socket: Socket): void;
+  /** From now on this is the connection; `reads` where it is to listen for data itself. */
+  adopt(socket: Socket, reads: boolean): void;
+  /** What was read, good until this returns; a connection of before may still talk. */
+  feed(from: Socket, chunk: Buffer): void;
   write(bytes: Buffer): void;
   phase(phase: OpeningPhase): void;
   /** The session can be taken up by the lane's next connection. */
@@ -45,6 +47,7 @@ export interface Opened {
 
 type State = 'connect' | 'tls' | 'banner' | 'hello' | 'starttls' | 'auth' | 'user' | 'password';
 
+const INTO = Buffer.allocUnsafeSlow(65_536);
 const STARTTLS_LINE = Buffer.from('STARTTLS\r\n');
 
 export class Opening {
@@ -63,7 +66,22 @@ export class Opening {
     this.#lane = lane;
     this.#ticket = ticket;
     this.#secure = tls === undefined;
-    const socket = connect({ host, port, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
+    // Into one buffer that all lanes share: a buffer for each read costs as much as the rest of it. Not under TLS,
+    // which takes the socket over.
+    const onread = {
+      buffer: INTO,
+      callback: (bytes: number): boolean => {
+        lane.feed(socket, INTO.subarray(0, bytes));
+        return true;
+      },
+    };
+    const socket: Socket = connect({
+      host,
+      port,
+      noDelay: true,
+      ...(localAddress !== undefined && { localAddress }),
+      ...(tls === undefined && { onread }),
+    });
     this.#socket = socket;
     socket.once('connect', () => {
       if (socket.destroyed) return;
@@ -71,7 +89,7 @@ export class Opening {
       if (tls?.implicit === true) this.#startTls();
       else this.#state = 'banner';
     });
-    lane.adopt(socket);
+    lane.adopt(socket, tls !== undefined);
   }
 
   /** A line of a reply; `last` where none follows it. */
@@ -164,6 +182,6 @@ export class Opening {
       else this.#hello();
     });
     if (tls.resume) secure.on('session', (session: Buffer) => this.#lane.ticket(session));
-    this.#lane.adopt(secure);
+    this.#lane.adopt(secure, true);
   }
 }

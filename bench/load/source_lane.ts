@@ -104,11 +104,9 @@ export class Lane implements Opened {
     this.#opening = new Opening(this.#owner.settings, this.#localAddress, this.#ticket, this);
   }
 
-  adopt(socket: Socket): void {
+  adopt(socket: Socket, reads: boolean): void {
     this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => {
-      if (this.#socket === socket) this.#feed(chunk);
-    });
+    if (reads) socket.on('data', (chunk: Buffer) => this.feed(socket, chunk));
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#socket === socket) this.#ended(error.code ?? error.message);
     });
@@ -135,7 +133,8 @@ export class Lane implements Opened {
     this.#next();
   }
 
-  #feed(fresh: Buffer): void {
+  feed(from: Socket, fresh: Buffer): void {
+    if (this.#socket !== from) return;
     const chunk = this.#pending === undefined ? fresh : Buffer.concat([this.#pending, fresh]);
     this.#pending = undefined;
     let at = 0;
@@ -143,16 +142,16 @@ export class Lane implements Opened {
       const lf = chunk.indexOf(10, at);
       if (lf === -1) {
         if (chunk.length - at > LINE_BYTES_MAX) return this.#ended('endless line');
-        this.#pending = chunk.subarray(at);
+        this.#pending = Buffer.from(chunk.subarray(at));
         break;
       }
       const code = chunk[at]! * 100 + chunk[at + 1]! * 10 + chunk[at + 2]! - 5328;
       const last = chunk[at + 3] !== 45;
-      const from = at + 4;
+      const textAt = at + 4;
       at = lf + 1;
-      if (this.#state === 'opening') this.#openingLine(code, last, chunk, from, lf);
+      if (this.#state === 'opening') this.#openingLine(code, last, chunk, textAt, lf);
       else if (last) this.#reply(code);
-      if (this.#state === 'closed') return;
+      if (this.#socket !== from) return; // it has ended, or is TLS now: what else is there was not meant for this
     }
   }
 

@@ -31,7 +31,7 @@ describe('LMTP', { timeout: 30_000 }, () => {
   it('is not SMTP: either is refused where the other is spoken', async () => {
     for (const lmtp of [false, true])
       await withSink({ lmtp: !lmtp }, async (sink) => {
-        const report = await send(sink, { lmtp, giveUpSeconds: 0.1 });
+        const report = await send(sink, { lmtp, giveUpSeconds: 0.5 });
         assert.ok((report.connectFailed['500'] ?? 0) > 0);
         assert.equal(report.attempted, 0);
       });
@@ -74,8 +74,8 @@ describe('AUTH', { timeout: 30_000 }, () => {
 
     it(`${mechanism} may fail`, () =>
       withSink({ refuse: { auth: [{ code: 535, share: 1 }] } }, async (sink) => {
-        const report = await send(sink, { auth, giveUpSeconds: 0.1 });
-        assert.deepEqual(Object.keys(report.connectFailed), ['535']);
+        const report = await send(sink, { auth, giveUpSeconds: 0.5 });
+        assert.ok((report.connectFailed['535'] ?? 0) > 0);
         assert.equal(report.attempted, 0);
       }));
 
@@ -184,7 +184,10 @@ describe('when messages are sent', { timeout: 30_000 }, () => {
   it('sessions are due one by one, each with its messages', () =>
     withSink({}, async (sink) => {
       const report = await send(sink, { messages: 20, messagesPerConnection: 5, sessionsPerSecond: 50 });
-      assert.deepEqual([report.acknowledged, sink.stats().connections, report.phases.session.count], [20, 4, 4]);
+      assert.equal(report.acknowledged, 20);
+      // A late one may find its mail sent by then, so that there are more of them, never fewer.
+      assert.ok(sink.stats().connections >= 4);
+      assert.equal(report.phases.session.count, sink.stats().connections);
       assert.ok(took(report) >= 55_000, `${took(report)}`); // the fourth is due after 60 ms
     }));
 
@@ -237,11 +240,30 @@ describe('when messages are sent', { timeout: 30_000 }, () => {
       },
     ));
 
+  it('what a connection says after its end is not taken for the next one', async () => {
+    await withPeer(
+      (socket) => {
+        socket.write('220 x\r\n');
+        socket.on('data', (chunk) => {
+          const text = chunk.toString('latin1');
+          if (text.startsWith('QUIT')) {
+            socket.end('221 bye\r\n421 away\r\n421 away\r\n');
+          } else if (text.startsWith('DATA')) socket.write('354 go\r\n');
+          else socket.write('250 ok\r\n');
+        });
+      },
+      async (port) => {
+        const report = await sourceTo(port, { connections: 1, messages: 3, messagesPerConnection: 1 }).run();
+        assert.deepEqual([report.acknowledged, report.failed, report.connectFailed], [3, {}, {}]);
+      },
+    );
+  });
+
   it('a reply without an end is cut', () =>
     withPeer(
       (socket) => socket.write('2'.repeat(70_000)),
       async (port) => {
-        const report = await sourceTo(port, { connections: 1, giveUpSeconds: 0.1 }).run();
+        const report = await sourceTo(port, { connections: 1, giveUpSeconds: 0.5 }).run();
         assert.ok((report.connectFailed['endless line'] ?? 0) > 0);
       },
     ));
@@ -300,7 +322,7 @@ describe('misbehaviour', { timeout: 30_000 }, () => {
 
   it('is cut by a server that will not have it', () =>
     withSink({ refuse: { connect: [{ code: 554, share: 1 }] } }, async (sink) => {
-      const report = await send(sink, { slow: 1, misbehaving: 1, connections: 1, giveUpSeconds: 0.1 });
+      const report = await send(sink, { slow: 1, misbehaving: 1, connections: 1, giveUpSeconds: 0.5 });
       assert.ok((report.misbehaving.slow?.cut ?? 0) > 0);
       assert.deepEqual(Object.keys(report.misbehaving.slow?.replies ?? {}), ['554']);
     }));
