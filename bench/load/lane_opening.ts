@@ -42,7 +42,7 @@ export interface Opened {
   ticket(session: Buffer): void;
   secured(resumed: boolean): void;
   ready(offers: Offers): void;
-  failed(reason: string): void;
+  ended(reason: string): void;
 }
 
 type State = 'connect' | 'tls' | 'banner' | 'hello' | 'starttls' | 'auth' | 'user' | 'password';
@@ -120,12 +120,12 @@ export class Opening {
       case 'password':
         return this.#expect(code, 235, 'auth', () => this.#ready());
       default:
-        return this.#lane.failed(`${code} in ${state}`);
+        return this.#lane.ended(`${code} in ${state}`);
     }
   }
 
   #expect(code: number, wanted: number, phase: OpeningPhase | undefined, then: () => void): void {
-    if (code !== wanted) return this.#lane.failed(`${code}`);
+    if (code !== wanted) return this.#lane.ended(`${code}`);
     if (phase !== undefined) this.#lane.phase(phase);
     then();
   }

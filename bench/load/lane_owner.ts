@@ -6,6 +6,8 @@ import type { Outgoing } from './outgoing.ts';
 export type LaneSettings = OpeningSettings & {
   /** Used where the peer offers it. */
   readonly pipelining: boolean;
+  /** With pipelining: the next message's envelope leaves with the content before it. */
+  readonly ahead: boolean;
   readonly bdat: boolean;
   /** Of a BDAT chunk; Infinity: a message is one. */
   readonly chunkBytes: number;

@@ -298,6 +298,7 @@ function settingsOf(options: SourceOptions, messagesPerConnection: number): Lane
       : undefined,
     auth: options.auth,
     pipelining: options.pipelining ?? false,
+    ahead: (options.ahead ?? false) && !options.thinkMs,
     bdat: options.bdat ?? false,
     chunkBytes: options.chunkBytes ?? Number.POSITIVE_INFINITY,
     messagesPerConnection: options.messagesPerConnection ?? messagesPerConnection,

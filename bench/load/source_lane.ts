@@ -10,15 +10,14 @@
  * state counts through their replies.
  */
 import type { Socket } from 'node:net';
-import { type Offers, type Opened, Opening, type OpeningPhase } from './lane_opening.ts';
-import type { LaneOwner, Phase } from './lane_owner.ts';
+import { type Offers, type Opened, Opening } from './lane_opening.ts';
+import type { Assignment, LaneOwner, Phase } from './lane_owner.ts';
 import type { Outgoing } from './outgoing.ts';
-import { nowUs, patchStamp, STAMP_BYTES } from './stamp.ts';
+import { nowUs, STAMP_BYTES } from './stamp.ts';
+import { StampedCopy } from './stamped_copy.ts';
 
 type State = 'closed' | 'opening' | 'ready' | 'mail' | 'rcpt' | 'data' | 'end' | 'rset' | 'quit';
 
-/** Up to here a lane keeps a copy of the message to patch; above, the stamp goes in a write of its own. */
-const COPY_BYTES_MAX = 65_536;
 const DATA_LINE = Buffer.from('DATA\r\n');
 const END_LINE = Buffer.from('.\r\n');
 const RSET_LINE = Buffer.from('RSET\r\n');
@@ -37,6 +36,7 @@ export class Lane implements Opened {
   #state: State = 'closed';
   #pending: Buffer | undefined;
   #pipelined = false;
+  #ahead = false;
   #chunked = false;
   #thinking: NodeJS.Timeout | undefined;
   #sent = 0;
@@ -55,8 +55,9 @@ export class Lane implements Opened {
   #chunkRefusedWith = 0;
   #endsLeft = 0;
   #taken = false;
-  #copyOf: Buffer | undefined;
-  #copy: Buffer = Buffer.alloc(0);
+  /** Its envelope has left with the content of the message before. */
+  #following: Assignment | undefined;
+  #copy = new StampedCopy();
 
   constructor(owner: LaneOwner<Lane>, index: number) {
     this.#owner = owner;
@@ -87,12 +88,12 @@ export class Lane implements Opened {
 
   /** Cuts a connection that has been silent since `sinceUs`; one that waits for work is not silent. */
   cutIfSilent(sinceUs: number): void {
-    if (this.#state !== 'closed' && this.#state !== 'ready' && this.#activeUs < sinceUs) this.#ended('silence');
+    if (this.#state !== 'closed' && this.#state !== 'ready' && this.#activeUs < sinceUs) this.ended('silence');
   }
 
   /** Closes at once; what is under way counts as failed. */
   cut(): void {
-    if (this.#state !== 'closed') this.#ended('cut');
+    if (this.#state !== 'closed') this.ended('cut');
   }
 
   #connect(): void {
@@ -108,10 +109,10 @@ export class Lane implements Opened {
     this.#socket = socket;
     if (reads) socket.on('data', (chunk: Buffer) => this.feed(socket, chunk));
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (this.#socket === socket) this.#ended(error.code ?? error.message);
+      if (this.#socket === socket) this.ended(error.code ?? error.message);
     });
     socket.on('close', () => {
-      if (this.#socket === socket) this.#ended('closed');
+      if (this.#socket === socket) this.ended('closed');
     });
   }
 
@@ -125,9 +126,10 @@ export class Lane implements Opened {
   }
 
   ready(offers: Offers): void {
-    const { pipelining, bdat } = this.#owner.settings;
+    const { pipelining, ahead, bdat } = this.#owner.settings;
     this.#opening = undefined;
     this.#pipelined = pipelining && offers.pipelining;
+    this.#ahead = this.#pipelined && ahead;
     this.#chunked = bdat && offers.chunking;
     this.#state = 'ready';
     this.#next();
@@ -141,7 +143,7 @@ export class Lane implements Opened {
     while (at < chunk.length) {
       const lf = chunk.indexOf(10, at);
       if (lf === -1) {
-        if (chunk.length - at > LINE_BYTES_MAX) return this.#ended('endless line');
+        if (chunk.length - at > LINE_BYTES_MAX) return this.ended('endless line');
         this.#pending = Buffer.from(chunk.subarray(at));
         break;
       }
@@ -157,13 +159,13 @@ export class Lane implements Opened {
 
   #openingLine(code: number, last: boolean, chunk: Buffer, from: number, to: number): void {
     this.#activeUs = nowUs();
-    if (code === 421) return this.#ended('421');
+    if (code === 421) return this.ended('421');
     this.#opening?.line(code, last, () => chunk.toString('latin1', from, to));
   }
 
   #reply(code: number): void {
     this.#activeUs = nowUs();
-    if (code === 421) return this.#ended('421');
+    if (code === 421) return this.ended('421');
     switch (this.#state) {
       case 'mail':
         return this.#mailReply(code);
@@ -177,9 +179,9 @@ export class Lane implements Opened {
         return this.#rest();
       case 'quit':
         this.#owner.phases.session.record(nowUs() - this.#sessionUs);
-        return this.#ended('');
+        return this.ended('');
       default:
-        return this.#ended(`${code} in ${this.#state}`);
+        return this.ended(`${code} in ${this.#state}`);
     }
   }
 
@@ -187,7 +189,8 @@ export class Lane implements Opened {
   #rest(): void {
     this.#state = 'ready';
     const { thinkMs, messagesPerConnection } = this.#owner.settings;
-    if (thinkMs === 0 || this.#sent >= messagesPerConnection || !this.#owner.wanted()) return this.#next();
+    if (thinkMs === 0 || this.#following !== undefined || this.#sent >= messagesPerConnection || !this.#owner.wanted())
+      return this.#next();
     this.#thinking = setTimeout(() => this.run(), thinkMs);
   }
 
@@ -195,12 +198,14 @@ export class Lane implements Opened {
     clearTimeout(this.#thinking);
     this.#thinking = undefined;
     const { messagesPerConnection } = this.#owner.settings;
-    const assignment = this.#sent < messagesPerConnection ? this.#owner.take() : undefined;
+    const following = this.#following;
+    this.#following = undefined;
+    const assignment = following ?? (this.#sent < messagesPerConnection ? this.#owner.take() : undefined);
     if (assignment === undefined) {
       if (this.#sent < messagesPerConnection && this.#owner.wanted()) return this.#owner.parked(this);
       return this.#command('quit', QUIT_LINE);
     }
-    this.#sent++;
+    if (following === undefined) this.#sent++;
     this.#message = assignment.message;
     this.#dueUs = assignment.dueUs === 0 ? this.#freeUs : assignment.dueUs;
     this.#repliesLeft = assignment.message.rcpts.length;
@@ -210,6 +215,10 @@ export class Lane implements Opened {
     this.#chunkRefusedWith = 0;
     this.#endsLeft = 0;
     this.#taken = false;
+    if (following !== undefined) {
+      this.#state = 'mail';
+      return;
+    }
     if (!this.#pipelined) return this.#command('mail', assignment.message.mail);
     if (this.#chunked) return this.#chunks(assignment.message);
     this.#command('mail', assignment.message.group);
@@ -217,7 +226,7 @@ export class Lane implements Opened {
 
   #mailReply(code: number): void {
     const message = this.#message!;
-    this.#phase('mail');
+    this.phase('mail');
     if (code !== 250) {
       this.#refusedWith = code;
       if (!this.#pipelined) return this.#refused(code, false);
@@ -238,7 +247,7 @@ export class Lane implements Opened {
       if (!this.#pipelined) this.write(message.rcpts[message.rcpts.length - this.#repliesLeft]!);
       return;
     }
-    this.#phase('rcpt');
+    this.phase('rcpt');
     if (this.#pipelined) {
       this.#state = this.#chunked ? 'end' : 'data';
       return;
@@ -252,17 +261,31 @@ export class Lane implements Opened {
   }
 
   #dataReply(code: number): void {
-    this.#phase('data');
+    this.phase('data');
     if (code !== 354) return this.#refused(this.#refusedWith === 0 ? code : this.#refusedWith, true);
     this.#state = 'end';
     // A server may say 354 though it took no recipient: then nothing but the end is sent (RFC 2920 §3.1).
-    if (this.#recipientsAccepted === 0) this.write(END_LINE);
-    else this.#content(this.#message!.stuffed, 0, this.#message!.stuffed.length);
+    if (this.#recipientsAccepted === 0) return this.write(END_LINE);
+    const { stuffed } = this.#message!;
+    if (!this.#ahead) return this.#content(stuffed, 0, stuffed.length);
+    this.#socket?.cork();
+    this.#content(stuffed, 0, stuffed.length);
+    this.#follow();
+    this.#socket?.uncork();
+  }
+
+  /** Content may be the first of a group, with the next message's envelope behind it (RFC 2920 §3.1). */
+  #follow(): void {
+    if (this.#sent >= this.#owner.settings.messagesPerConnection) return;
+    this.#following = this.#owner.take();
+    if (this.#following === undefined) return;
+    this.#sent++;
+    this.write(this.#following.message.group);
   }
 
   /** To a chunk that is not the last. */
   #chunkReply(code: number): void {
-    this.#phase('data');
+    this.phase('data');
     this.#chunksLeft--;
     if (code !== 250 && this.#chunkRefusedWith === 0) this.#chunkRefusedWith = code;
     if (this.#pipelined) return;
@@ -277,7 +300,7 @@ export class Lane implements Opened {
     if (code === 250) this.#taken = true;
     else if (lmtp && this.#recipientsAccepted > 0) this.#owner.recipientRefused(code);
     if (--this.#endsLeft > 0) return;
-    this.#phase('end');
+    this.phase('end');
     // What becomes of a transaction whose BDAT was refused is open until RSET (RFC 3030 §2).
     if (this.#recipientsAccepted === 0) return this.#refused(this.#refusedWith, this.#chunked);
     if (!this.#taken) return this.#refused(this.#chunkRefusedWith || code, this.#chunked);
@@ -318,21 +341,11 @@ export class Lane implements Opened {
   /** Bytes `from` to `to`; the stamp is in the first that leave. */
   #content(content: Buffer, from: number, to: number): void {
     if (from > 0) return this.write(content.subarray(from, to));
-    const number = this.#message!.number;
-    if (content.length > COPY_BYTES_MAX) {
-      const stamp = Buffer.from(content.subarray(0, STAMP_BYTES));
-      patchStamp(stamp, number, nowUs());
-      this.write(stamp);
-      return this.write(content.subarray(STAMP_BYTES, to));
-    }
-    // The copy is free again: the last message that used it has been answered, or its connection is gone.
-    if (this.#copyOf !== content) {
-      if (this.#copy.length < content.length) this.#copy = Buffer.allocUnsafeSlow(content.length);
-      content.copy(this.#copy);
-      this.#copyOf = content;
-    }
-    patchStamp(this.#copy, number, nowUs());
-    this.write(this.#copy.length === to ? this.#copy : this.#copy.subarray(0, to));
+    const first = this.#copy.stamped(content, this.#message!.number);
+    // All of a small one, or the stamp of a large one.
+    if (first.length >= to) return this.write(first.length === to ? first : first.subarray(0, to));
+    this.write(first);
+    this.write(content.subarray(STAMP_BYTES, to));
   }
 
   #refused(code: number, transactionOpen: boolean): void {
@@ -354,22 +367,14 @@ export class Lane implements Opened {
     this.#socket?.write(bytes);
   }
 
-  phase(phase: OpeningPhase): void {
-    this.#phase(phase);
-  }
-
-  failed(reason: string): void {
-    this.#ended(reason);
-  }
-
-  #phase(phase: Phase): void {
+  phase(phase: Phase): void {
     const now = nowUs();
     this.#owner.phases[phase].record(now - this.#phaseUs);
     this.#phaseUs = now;
   }
 
   /** The connection is no more, for `reason`; an empty one is an end as it should be. */
-  #ended(reason: string): void {
+  ended(reason: string): void {
     const message = this.#message;
     const beforeReady = this.opening;
     const socket = this.#socket;
@@ -379,15 +384,15 @@ export class Lane implements Opened {
     this.#opening = undefined;
     this.#state = 'closed';
     this.#message = undefined;
+    const following = this.#following;
+    this.#following = undefined;
     // Bytes of the copy may still be on their way out of the dead socket.
-    if (message !== undefined) {
-      this.#copyOf = undefined;
-      this.#copy = Buffer.alloc(0);
-    }
+    if (message !== undefined) this.#copy = new StampedCopy();
     socket?.on('error', () => undefined);
     if (reason === '') socket?.end();
     else socket?.destroy();
     if (message !== undefined) this.#owner.failed(reason);
+    if (following !== undefined) this.#owner.failed(reason);
     if (beforeReady) this.#owner.connectFailed(reason);
     this.#owner.parked(this);
   }

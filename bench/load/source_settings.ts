@@ -34,6 +34,8 @@ export type SourceOptions = {
   /** Replaces `bytes` and `sizes`. */
   readonly emlFolder?: string;
   readonly pipelining?: boolean;
+  /** With pipelining by DATA: the next message's envelope leaves with the content before it. */
+  readonly ahead?: boolean;
   readonly bdat?: boolean;
   readonly chunkBytes?: number;
   readonly starttls?: boolean;

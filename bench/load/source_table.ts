@@ -68,6 +68,7 @@ const TABLE = {
   'give-up-seconds': option('S', decimal(0.1, SECONDS_MAX), 'ends when no connection works for so long', '30'),
 
   pipelining: flag('envelope in one write, where the server offers it'),
+  ahead: flag("with --pipelining: the next message's envelope leaves with the content before it"),
   bdat: flag('BDAT instead of DATA, where the server offers it'),
   'chunk-bytes': optional('N', whole(128, MESSAGE_BYTES_MAX), 'of a BDAT chunk; a message is one without it'),
   starttls: flag('TLS after STARTTLS; certificates are not checked'),
@@ -99,10 +100,12 @@ export const SOURCE_PROGRAM: Program<typeof TABLE> = {
   purpose: 'Sends mail to an SMTP or LMTP server, and tells how long that took.',
   table: TABLE,
   faults: (values) => {
-    const { tls, starttls, resume, auth, user, bdat, rate, eml } = values;
+    const { tls, starttls, resume, auth, user, pipelining, ahead, bdat, rate, eml } = values;
     const contradictions: readonly (readonly [wrong: boolean, fault: string])[] = [
       [tls && starttls, '--tls and --starttls: one of them is right'],
       [resume && !tls && !starttls, '--resume needs --starttls or --tls'],
+      [ahead && (!pipelining || bdat), '--ahead needs --pipelining, and no --bdat'],
+      [ahead && values['think-ms'] > 0, '--ahead with --think-ms: who thinks does not send ahead'],
       [values['chunk-bytes'] !== undefined && !bdat, '--chunk-bytes needs --bdat'],
       [
         (auth !== undefined || user !== undefined || values['password-file'] !== undefined) &&
@@ -159,6 +162,7 @@ export function sourceOptionsOf(values: SourceValues): SourceOptions {
     silenceSecondsMax: values['silence-seconds'],
     giveUpSeconds: values['give-up-seconds'],
     pipelining: values.pipelining,
+    ahead: values.ahead,
     bdat: values.bdat,
     starttls: values.starttls,
     implicitTls: values.tls,

@@ -50,6 +50,9 @@ describe('options that are not right', () => {
     ['--password-file x', /all of them or none/],
     ['--tls --starttls', /one of them is right/],
     ['--resume', /^--resume needs/],
+    ['--ahead', /^--ahead needs --pipelining/],
+    ['--ahead --pipelining --bdat', /^--ahead needs --pipelining, and no --bdat/],
+    ['--ahead --pipelining --think-ms 1', /who thinks does not send ahead/],
     ['--chunk-bytes 1000', /^--chunk-bytes needs --bdat/],
     ['--bdat --chunk-bytes 127', /from 128/],
     ['--rate 1 --sessions-per-second 1', /one of them is right/],
@@ -142,6 +145,7 @@ describe('options that are right', () => {
       silenceSecondsMax: 2,
       giveUpSeconds: 1,
       pipelining: true,
+      ahead: false,
       bdat: true,
       chunkBytes: 500,
       starttls: true,
@@ -158,6 +162,7 @@ describe('options that are right', () => {
       slowByteMs: 12,
     });
     assert.equal(optionsOf('--eml x').emlFolder, 'x');
+    assert.equal(optionsOf('--pipelining --ahead').ahead, true);
     assert.deepEqual([optionsOf('--rate 2.5').rate, optionsOf('--tls').implicitTls], [2.5, true]);
   });
 
