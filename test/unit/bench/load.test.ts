@@ -7,6 +7,7 @@ import { type Delivered, Sink, type SinkOptions } from '../../../bench/load/sink
 import { Source, type SourceOptions } from '../../../bench/load/source.ts';
 import { patchStamp } from '../../../bench/load/stamp.ts';
 import { makeCertificate } from '../../support/certificates.ts';
+import { freePort } from '../../support/free_port.ts';
 import { RUN, send, withSink } from './load_pair.ts';
 
 describe('source to sink', { timeout: 20_000 }, () => {
