@@ -14,10 +14,11 @@ import { commit } from './scenarios/commit.ts';
 import { crash } from './scenarios/crash.ts';
 import { deferredMillion } from './scenarios/deferred_million.ts';
 import { idle10k } from './scenarios/idle_10k.ts';
+import { relayAuth } from './scenarios/relay_auth.ts';
 import { relayLarge } from './scenarios/relay_large.ts';
 import { relaySmall } from './scenarios/relay_small.ts';
 
-const SCENARIOS: readonly Scenario[] = [relaySmall, relayLarge, idle10k, crash, commit, deferredMillion];
+const SCENARIOS: readonly Scenario[] = [relaySmall, relayAuth, relayLarge, idle10k, crash, commit, deferredMillion];
 const ROUNDS = 3;
 
 function wantedScenarios(names: readonly string[]): Scenario[] {

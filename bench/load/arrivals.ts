@@ -5,6 +5,7 @@
 import { Bitmap } from './bitmap.ts';
 import type { Arrived } from './content_reader.ts';
 import { type Latency, LatencyHistogram } from './latency.ts';
+import { resultsIn } from './results.ts';
 
 export type RunCounts = {
   /** Distinct numbers that came intact. */
@@ -17,7 +18,12 @@ export type RunCounts = {
   readonly lastUs: number;
 };
 
-export type RunArrivals = RunCounts & { readonly run: number; readonly endToEnd: Latency };
+export type RunArrivals = RunCounts & {
+  readonly run: number;
+  readonly endToEnd: Latency;
+  /** Of the Authentication-Results on top of distinct messages: how many had `dkim=pass`, and so on. */
+  readonly results: Readonly<Record<string, number>>;
+};
 
 export type SinkStats = {
   readonly connections: number;
@@ -39,6 +45,7 @@ export type SinkStats = {
 class Run {
   readonly seen = new Bitmap();
   readonly latency = new LatencyHistogram();
+  readonly results: Record<string, number> = {};
   duplicates = 0;
   altered = 0;
   firstUs = 0;
@@ -80,6 +87,7 @@ export class Arrivals {
     if (run.firstUs === 0) run.firstUs = nowUs;
     run.lastUs = nowUs;
     run.latency.record(nowUs - stamp.sentUs);
+    for (const result of resultsIn(arrived.above)) run.results[result] = (run.results[result] ?? 0) + 1;
   }
 
   secured(resumed: boolean): void {
@@ -103,7 +111,8 @@ export class Arrivals {
 
   stats(): SinkStats {
     const runs: RunArrivals[] = [];
-    for (const [id, run] of this.#runs) runs.push({ run: id, ...countsOf(run), endToEnd: run.latency.summary() });
+    for (const [id, run] of this.#runs)
+      runs.push({ run: id, ...countsOf(run), endToEnd: run.latency.summary(), results: { ...run.results } });
     const { connections, connectionsOpen, messages, recipients, bytes, unstamped, chunks, logins } = this;
     return {
       connections,

@@ -21,6 +21,8 @@ export type Arrived = {
   readonly stamp: Stamp | undefined;
   /** Everything after the stamp's line is as it was sent. False without a stamp. */
   readonly intact: boolean;
+  /** What stands above the stamp's line: header fields that were put on top. Empty without a stamp. */
+  readonly above: Buffer;
   /** The whole content, where the reader was told to keep it. */
   readonly content: Buffer | undefined;
 };
@@ -32,6 +34,7 @@ export class ContentReader {
   #atStart = true;
   #head: Buffer | undefined = NOTHING;
   #stamp: Stamp | undefined;
+  #above: Buffer = NOTHING;
   #bytes = 0;
   #stampedBytes = 0;
   #crc = 0;
@@ -62,6 +65,7 @@ export class ContentReader {
       bytes: this.#bytes,
       stamp,
       intact: stamp !== undefined && stamp.bytes === this.#stampedBytes && stamp.crc === this.#crc,
+      above: this.#above,
       content: this.#keep ? Buffer.concat(this.#kept) : undefined,
     };
     this.#kept = [];
@@ -69,6 +73,7 @@ export class ContentReader {
     this.#atStart = true;
     this.#head = NOTHING;
     this.#stamp = undefined;
+    this.#above = NOTHING;
     this.#bytes = 0;
     this.#stampedBytes = 0;
     this.#crc = 0;
@@ -136,6 +141,8 @@ export class ContentReader {
     }
     this.#head = undefined;
     this.#stamp = readStamp(head, at);
-    if (this.#stamp !== undefined) this.#check(head.subarray(at + STAMP_BYTES));
+    if (this.#stamp === undefined) return;
+    this.#above = header;
+    this.#check(head.subarray(at + STAMP_BYTES));
   }
 }

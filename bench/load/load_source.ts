@@ -13,7 +13,7 @@ import { emlFolder } from './eml_folder.ts';
 import { type Assignment, type LaneOwner, type LaneSettings, PHASES, type Phase } from './lane_owner.ts';
 import { type Latency, LatencyHistogram } from './latency.ts';
 import { Misbehaving } from './misbehaving.ts';
-import { type Load, PatternLoad } from './outgoing.ts';
+import { LettersLoad, type Load, PatternLoad } from './outgoing.ts';
 import { SampleLoad } from './sample_load.ts';
 import { Schedule } from './schedule.ts';
 import { Lane } from './source_lane.ts';
@@ -308,11 +308,13 @@ function settingsOf(options: SourceOptions, messagesPerConnection: number): Lane
 
 function loadOf(run: number, options: SourceOptions): Load {
   const { messages: count = Number.POSITIVE_INFINITY, bytes = 4096, sizes, emlFolder: folder } = options;
-  if (options.samples !== undefined) return new SampleLoad(run, count, options.samples);
+  const { samples, letters, to = 'user%r@example.org' } = options;
+  if (samples !== undefined) return new SampleLoad(run, count, samples);
+  if (letters !== undefined) return new LettersLoad(run, count, letters, to.replaceAll('%r', '0'));
   const addressing = {
     count,
     from: options.from ?? 'bench@source.example',
-    to: options.to ?? 'user%r@example.org',
+    to,
     recipients: options.recipients ?? 1,
   };
   const texts = folder !== undefined ? emlFolder(folder) : sizes !== undefined ? manySizes(run, sizes) : oneSize(bytes);

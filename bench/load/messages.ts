@@ -49,9 +49,9 @@ export const SAMPLE_RECIPIENTS_MAX = Math.max(...RECIPIENTS);
 const DATE = 'Tue, 24 Nov 2026 09:30:00 +0100';
 
 /** Header and body of `bytes` bytes in all: one text part of 76-column lines. */
-export function plainText(bytes: number): Buffer {
+export function plainText(bytes: number, from = 'bench@source.example'): Buffer {
   const header =
-    'From: Bench <bench@source.example>\r\nTo: Sink <user0@example.org>\r\nSubject: load\r\n' +
+    `From: Bench <${from}>\r\nTo: Sink <user0@example.org>\r\nSubject: load\r\n` +
     `Date: ${DATE}\r\nMessage-ID: <load@source.example>\r\nMIME-Version: 1.0\r\n` +
     'Content-Type: text/plain; charset=us-ascii\r\n\r\n';
   const line = `${'The quick brown fox jumps over the lazy dog and files its report. '.padEnd(76, '0123456789')}\r\n`;

@@ -106,6 +106,24 @@ export class PatternLoad implements Load {
   }
 }
 
+/** A text and who sends it. */
+export type Letter = { readonly from: string; readonly text: Buffer };
+
+/** Some letters in turn, all to one recipient. */
+export class LettersLoad implements Load {
+  readonly count: number;
+  readonly #messages: readonly Outgoing[];
+
+  constructor(run: number, count: number, letters: readonly Letter[], to: string) {
+    this.count = count;
+    this.#messages = letters.map(({ from, text }) => outgoing(run, 0, { from, to: [to] }, text));
+  }
+
+  at(index: number): Outgoing {
+    return { ...this.#messages[index % this.#messages.length]!, number: index };
+  }
+}
+
 const DRAWN = /%\{(\d+)\}/;
 const DRAWN_ALL = new RegExp(DRAWN, 'g');
 const EIGHT_BIT = 'BODY=8BITMIME';

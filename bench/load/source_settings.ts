@@ -4,6 +4,7 @@ import type { Phase } from './lane_owner.ts';
 import type { Latency } from './latency.ts';
 import type { Correspondents } from './messages.ts';
 import type { PartCounts } from './misbehaving.ts';
+import type { Letter } from './outgoing.ts';
 import type { LogNormal } from './text_sizes.ts';
 
 export type SourceOptions = {
@@ -47,6 +48,8 @@ export type SourceOptions = {
   readonly to?: string;
   /** Mail of messages.ts between these, no two alike; replaces bytes, recipients, from and to. */
   readonly samples?: Correspondents;
+  /** These in turn, to `to`; replaces bytes, recipients and from. */
+  readonly letters?: readonly Letter[];
   readonly hello?: string;
   readonly localAddresses?: readonly string[];
   /** Connections, beside the others, that dribble a byte every `slowByteMs`, and that misbehave (misbehaving.ts). */

@@ -60,7 +60,7 @@ export async function startPostern(options: PosternOptions): Promise<Postern> {
   const log = openSync(logFile, 'a');
   const logFrom = statSync(logFile).size;
   const startMs = performance.now();
-  const child = spawn(process.execPath, [options.mortal ? MORTAL_MAIN : MAIN], {
+  const child = spawn(process.execPath, [...profiling(), options.mortal ? MORTAL_MAIN : MAIN], {
     env: { ...process.env, ...environmentOf(options) },
     stdio: options.mortal ? ['ignore', log, log, 'ipc'] : ['ignore', log, log],
   });
@@ -93,6 +93,12 @@ export async function startPostern(options: PosternOptions): Promise<Postern> {
       child.send({ kill: shard });
     },
   };
+}
+
+/** BENCH_CPU_PROF=FOLDER: each thread's CPU profile is written there when the process is stopped. */
+function profiling(): string[] {
+  const folder = process.env['BENCH_CPU_PROF'];
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
 }
 
 /** The environment that starts another Postern where the first one was: same addresses, same spool. */

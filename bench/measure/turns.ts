@@ -1,0 +1,154 @@
+/**
+ * Targets in turn, round after round, each under the same load: neighbours in time meet the same noise, so what is
+ * compared is of one round, and a ratio or a difference is worth more than the figures that it is made of.
+ *
+ *   round 1: way a: target, target, …   way b: target, target, …      round 2: …
+ */
+import type { Bench, Table } from '../bench.ts';
+import type { SourceOptions } from '../load/source.ts';
+import { digits, mib, type Spread, spreadOf, spreadText } from '../report.ts';
+import { type Carried, carried, type Ends } from './carried.ts';
+import { peakRssBytes } from './processes.ts';
+
+export type Target = {
+  readonly name: string;
+  readonly port: number;
+  /** Root of the relay's processes; 0: there is no relay. */
+  readonly pid: number;
+  /** The peak of the one process, unless it is said. */
+  readonly memoryBytes?: () => number;
+};
+
+/** A kind of load. */
+export type Way = {
+  readonly name: string;
+  readonly load: Omit<SourceOptions, 'port'>;
+  /** What is reported as latency: the reply to the end of data, or the whole message from when it was due. */
+  readonly phase: 'end' | 'message';
+  /** Enough for some seconds each on two cores; a number for each target where it depends on that. */
+  readonly messages: number | Readonly<Record<string, number>>;
+  /** Sent through each target before the first round. */
+  readonly warmMessages: number;
+};
+
+export type Turn = Omit<Carried, 'faults'> & {
+  readonly round: number;
+  readonly way: string;
+  readonly target: string;
+  readonly memoryBytes: number;
+};
+export type Figure = (turn: Turn) => number;
+
+export const perSecond: Figure = (turn) => turn.perSecond;
+export const cpuMsPerMessage: Figure = (turn) => turn.cpuMsPerMessage;
+
+const QUICK_SHARE = 0.08;
+
+/** `check`: what else is to be true of what was carried, in words where it is not. */
+export async function takeTurns(
+  bench: Bench,
+  ends: Ends,
+  ways: readonly Way[],
+  targets: readonly Target[],
+  check: (carried: Carried, target: Target, way: Way) => readonly string[] = () => [],
+): Promise<{ readonly turns: Turns; readonly failures: string[] }> {
+  const { quick, rounds } = bench.settings;
+  const share = quick ? QUICK_SHARE : 1;
+  const turns: Turn[] = [];
+  const failures: string[] = [];
+  const turn = ({ load }: Way, { name, port, pid }: Target, messages: number): Promise<Carried> =>
+    carried(name, ends, pid, { ...load, port, messages });
+  for (const target of targets) {
+    for (const way of ways) if (way.warmMessages > 0) await turn(way, target, way.warmMessages);
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const way of ways) {
+      // Whoever goes first meets a machine that has just done something else.
+      for (const target of round % 2 === 1 ? targets : targets.toReversed()) {
+        const wanted = typeof way.messages === 'number' ? way.messages : (way.messages[target.name] ?? 0);
+        const { faults, ...figures } = await turn(way, target, Math.ceil(wanted * share));
+        const { name, pid } = target;
+        bench.say(`  round ${round}, ${way.name}, ${name}: ${digits(figures.perSecond)}/s`);
+        const memoryBytes = target.memoryBytes?.() ?? (pid === 0 ? 0 : peakRssBytes(pid));
+        turns.push({ ...figures, round, way: way.name, target: name, memoryBytes });
+        failures.push(
+          ...[...faults, ...check({ faults, ...figures }, target, way)].map((each) => `${way.name}, ${each}`),
+        );
+      }
+    }
+  }
+  return { turns: new Turns(turns), failures };
+}
+
+export class Turns {
+  readonly all: readonly Turn[];
+
+  constructor(all: readonly Turn[]) {
+    this.all = all;
+  }
+
+  of(way: string, target: string): readonly Turn[] {
+    return this.all.filter((turn) => turn.way === way && turn.target === target);
+  }
+
+  spread(way: string, target: string, figure: Figure): Spread {
+    return spreadOf(this.of(way, target).map(figure));
+  }
+
+  /** `target` over `other`, round by round. */
+  ratio(way: string, target: string, other: string, figure: Figure): Spread {
+    return this.#compared(way, target, other, figure, (one, beside) => one / beside);
+  }
+
+  /** `target` less `other`, round by round. */
+  difference(way: string, target: string, other: string, figure: Figure): Spread {
+    return this.#compared(way, target, other, figure, (one, beside) => one - beside);
+  }
+
+  #compared(
+    way: string,
+    target: string,
+    other: string,
+    figure: Figure,
+    compare: (one: number, beside: number) => number,
+  ): Spread {
+    const others = this.of(way, other);
+    const compared = this.of(way, target).map((turn) => {
+      const beside = others.find(({ round }) => round === turn.round);
+      return compare(figure(turn), beside === undefined ? Number.NaN : figure(beside));
+    });
+    return spreadOf(compared);
+  }
+
+  table(way: Way, targets: readonly Target[]): Table {
+    const latency = way.phase === 'end' ? '250' : 'due to 250';
+    const rows = targets.map(({ name, pid }) => {
+      const turns = this.of(way.name, name);
+      const text = (figure: Figure): string => spreadText(this.spread(way.name, name, figure));
+      return [
+        name,
+        text(perSecond),
+        pid === 0 ? '-' : text(cpuMsPerMessage),
+        text(({ phases }) => phases[way.phase].p50Us / 1000),
+        text(({ phases }) => phases[way.phase].p99Us / 1000),
+        text(({ endToEndP99Ms }) => endToEndP99Ms),
+        pid === 0 ? '-' : mib(Math.max(...turns.map(({ memoryBytes }) => memoryBytes))),
+        `${turns.reduce((sum, { duplicates }) => sum + duplicates, 0)}`,
+      ];
+    });
+    return {
+      title: `${way.name}, median (least-most)`,
+      columns: [
+        '',
+        'messages/s',
+        'CPU ms/message',
+        `${latency} p50 ms`,
+        `${latency} p99 ms`,
+        'end to end p99 ms',
+        'memory',
+        'twice',
+      ],
+      rows,
+    };
+  }
+}
