@@ -15,10 +15,20 @@ import { crash } from './scenarios/crash.ts';
 import { deferredMillion } from './scenarios/deferred_million.ts';
 import { idle10k } from './scenarios/idle_10k.ts';
 import { relayAuth } from './scenarios/relay_auth.ts';
+import { relayFilters } from './scenarios/relay_filters.ts';
 import { relayLarge } from './scenarios/relay_large.ts';
 import { relaySmall } from './scenarios/relay_small.ts';
 
-const SCENARIOS: readonly Scenario[] = [relaySmall, relayAuth, relayLarge, idle10k, crash, commit, deferredMillion];
+const SCENARIOS: readonly Scenario[] = [
+  relaySmall,
+  relayAuth,
+  relayFilters,
+  relayLarge,
+  idle10k,
+  crash,
+  commit,
+  deferredMillion,
+];
 const ROUNDS = 3;
 
 function wantedScenarios(names: readonly string[]): Scenario[] {

@@ -11,6 +11,8 @@ const SETTLE_MS = 300;
 export type Ends = { readonly source: Child<SourceApi>; readonly sink: Child<SinkApi> };
 
 export type Carried = {
+  /** The stamp's run id. */
+  readonly run: number;
   readonly messages: number;
   /** Of distinct messages at the sink, from the first connect until the last has come. */
   readonly perSecond: number;
@@ -42,6 +44,7 @@ export async function carried(
   const arrived = runs.find(({ run }) => run === report.run);
   const { distinct, lastUs, duplicates } = delivered.counts;
   return {
+    run: report.run,
     messages: report.attempted,
     perSecond: distinct / ((lastUs - report.firstConnectUs) / 1e6),
     cpuMsPerMessage: spentMs / report.attempted,

@@ -1,5 +1,5 @@
 /** What the kernel says about processes: who belongs to whom, CPU time, memory. Linux. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** Of the kernel's accounting: USER_HZ, the same on every Linux that Node runs on. */
 const TICK_MS = 10;
@@ -34,8 +34,11 @@ export function treeCpuMs(root: number): number {
   return sum;
 }
 
-/** Highest resident set of a process in its life, bytes. */
+/** Highest resident set of a process in its life, or since `forgetPeak`, bytes. */
 export const peakRssBytes = (pid: number): number => statusKib(pid, 'VmHWM') * 1024;
+
+/** From now on the peak is what comes (proc(5), clear_refs). */
+export const forgetPeak = (pid: number): void => writeFileSync(`/proc/${pid}/clear_refs`, '5');
 
 /** Resident set of a process now, bytes. */
 export const rssBytes = (pid: number): number => statusKib(pid, 'VmRSS') * 1024;

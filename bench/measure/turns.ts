@@ -50,7 +50,7 @@ export async function takeTurns(
   ends: Ends,
   ways: readonly Way[],
   targets: readonly Target[],
-  check: (carried: Carried, target: Target, way: Way) => readonly string[] = () => [],
+  check: (carried: Carried, target: Target) => readonly string[] | Promise<readonly string[]> = () => [],
 ): Promise<{ readonly turns: Turns; readonly failures: string[] }> {
   const { quick, rounds } = bench.settings;
   const share = quick ? QUICK_SHARE : 1;
@@ -71,9 +71,8 @@ export async function takeTurns(
         bench.say(`  round ${round}, ${way.name}, ${name}: ${digits(figures.perSecond)}/s`);
         const memoryBytes = target.memoryBytes?.() ?? (pid === 0 ? 0 : peakRssBytes(pid));
         turns.push({ ...figures, round, way: way.name, target: name, memoryBytes });
-        failures.push(
-          ...[...faults, ...check({ faults, ...figures }, target, way)].map((each) => `${way.name}, ${each}`),
-        );
+        const others = await check({ faults, ...figures }, target);
+        failures.push(...[...faults, ...others].map((fault) => `${way.name}, ${fault}`));
       }
     }
   }

@@ -3,7 +3,7 @@
  * runner CPU that the relay needs), killed and started anew on the same spool and the same addresses.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tail } from './tail.ts';
@@ -15,6 +15,8 @@ export type PosternOptions = {
   readonly folder: string;
   /** POSTERN_ and the name. Listeners and spool are set unless they are here. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Text of a policy file (YAML). */
+  readonly policy?: string;
   /** Runs the shards so that `killShard` can end one (mortal_main.ts). */
   readonly mortal?: boolean;
   /** A minute unless it is said. */
@@ -59,6 +61,7 @@ export async function startPostern(options: PosternOptions): Promise<Postern> {
   const logFile = join(options.folder, 'postern.log');
   const log = openSync(logFile, 'a');
   const logFrom = statSync(logFile).size;
+  if (options.policy !== undefined) writeFileSync(policyFile(options), options.policy);
   const startMs = performance.now();
   const child = spawn(process.execPath, [...profiling(), options.mortal ? MORTAL_MAIN : MAIN], {
     env: { ...process.env, ...environmentOf(options) },
@@ -97,7 +100,7 @@ export async function startPostern(options: PosternOptions): Promise<Postern> {
 
 /** BENCH_CPU_PROF=FOLDER: each thread's CPU profile is written there when the process is stopped. */
 function profiling(): string[] {
-  const folder = process.env['BENCH_CPU_PROF'];
+  const folder = process.env.BENCH_CPU_PROF;
   return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
 }
 
@@ -115,6 +118,8 @@ export function inPlaceOf(first: Postern, options: PosternOptions): PosternOptio
   };
 }
 
+const policyFile = ({ folder }: PosternOptions): string => join(folder, 'policy.yaml');
+
 function environmentOf(options: PosternOptions): Record<string, string> {
   const settings = {
     HOSTNAME: 'postern.example',
@@ -125,6 +130,7 @@ function environmentOf(options: PosternOptions): Record<string, string> {
     // A demo or a measurement on a disk that is nearly full is still one.
     SPOOL_FREE_BYTES_MIN: '0',
     SPOOL_FREE_INODES_MIN: '0',
+    ...(options.policy !== undefined && { CONFIG: policyFile(options) }),
     ...options.environment,
   };
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [`POSTERN_${name}`, value]));

@@ -1,6 +1,4 @@
 /** The same signed mail through two Posterns in turn: one verifies SPF, DKIM and DMARC of each, the other nothing. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Bench, LOAD_ENVIRONMENT, type Outcome, type Scenario, type Table } from '../bench.ts';
 import { startDnsServer } from '../load/dns_server.ts';
 import type { Letter } from '../load/outgoing.ts';
@@ -86,16 +84,13 @@ function waysOf(letters: readonly Letter[]): Way[] {
 }
 
 async function startTarget(bench: Bench, name: string, sinkPort: number, dnsPort: number): Promise<Target> {
-  const folder = bench.folder(name);
-  const policyFile = join(folder, 'policy.yaml');
-  writeFileSync(policyFile, POLICIES[name]!);
   const environment = {
     ...LOAD_ENVIRONMENT,
     INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}`,
     DNS_SERVERS: `127.0.0.1:${dnsPort}`,
-    CONFIG: policyFile,
   };
-  const postern = bench.started(await startPostern({ folder, environment }));
+  const options = { folder: bench.folder(name), environment, policy: POLICIES[name]! };
+  const postern = bench.started(await startPostern(options));
   return { name, port: postern.outside.port, pid: postern.pid };
 }
 

@@ -1,0 +1,204 @@
+/** The same mail through two Posterns in turn: one shows all of it to a milter, an HTTP hook and a clamd. */
+import { type Bench, delivery, faultsOf, LOAD_ENVIRONMENT, type Outcome, pause, type Scenario } from '../bench.ts';
+import { Child } from '../load/child.ts';
+import { FILTER_TYPES, type FiltersApi, type FilterType } from '../load/filters.ts';
+import type { Carried, Ends } from '../measure/carried.ts';
+import { forgetPeak, peakRssBytes, rssBytes } from '../measure/processes.ts';
+import { cpuMsPerMessage, perSecond, type Target, type Turns, takeTurns, type Way } from '../measure/turns.ts';
+import { type Postern, startPostern } from '../peers/postern.ts';
+import { digits, mib, type Spread, spreadOf, spreadText } from '../report.ts';
+
+const CONNECTIONS = 50;
+const BYTES = 4096;
+/** As relay-small. */
+const MESSAGES_PER_CONNECTION = 500;
+const WARM_MESSAGES = 300;
+const LARGE_SESSIONS = 100;
+const QUICK_LARGE_SESSIONS = 10;
+const LARGE_BYTES = 10_000_000;
+/** Content that waits in memory for its delivery has a bound of its own, which is not what is asked for here. */
+const MEMORY_BYTES_MAX = 16_777_216;
+/** Time for buffers of what was before to be given back. */
+const SETTLE_MS = 3_000;
+
+const WITH = 'with';
+const WITHOUT = 'without';
+
+const CPU_MS_MAX = 0.25;
+const SESSION_BYTES_MAX = 200_000;
+
+const LOAD = { connections: CONNECTIONS, bytes: BYTES, pipelining: true } as const;
+const WAYS: readonly Way[] = [
+  {
+    name: 'a connection per message',
+    load: { ...LOAD, messagesPerConnection: 1 },
+    phase: 'end',
+    messages: 8_000,
+    warmMessages: WARM_MESSAGES,
+  },
+  {
+    name: 'connections reused',
+    load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION },
+    phase: 'end',
+    messages: 12_000,
+    warmMessages: WARM_MESSAGES,
+  },
+];
+
+export const relayFilters: Scenario = {
+  name: 'relay-filters',
+  question: 'what do three filters that answer at once cost, in CPU time a message and in memory a session?',
+  load:
+    `a milter, an HTTP hook and a clamd (stand-ins in one process); ${BYTES}-byte messages, ${CONNECTIONS} at once, ` +
+    `through a Postern with them and one without, in turn: (a) a connection per message, (b) reused for ` +
+    `${MESSAGES_PER_CONNECTION} each; then ${LARGE_SESSIONS} sessions at once, each with one message of ` +
+    `${LARGE_BYTES} bytes, through new ones of either kind, with ${mib(MEMORY_BYTES_MAX)} for content that waits for its delivery`,
+  bound:
+    'CPU, most of it system calls: a message is fifteen steps of the milter protocol with a reply to each, a request ' +
+    `of HTTP, and a connection to clamd. It would surprise: more than ${CPU_MS_MAX} ms a message for the three ` +
+    `together; more than ${SESSION_BYTES_MAX / 1000} KB of memory a session more than without, which would mean that ` +
+    'content is buffered for a filter',
+  checks:
+    'every message that was answered 250 is at the sink, its CRC-32 as sent, and each filter has seen it once, whole ' +
+    'and unaltered',
+  run,
+};
+
+type Stage = {
+  readonly bench: Bench;
+  readonly ends: Ends;
+  readonly filters: Child<FiltersApi>;
+  readonly sinkPort: number;
+  /** Of the Postern with filters. */
+  readonly policy: string;
+};
+
+async function run(bench: Bench): Promise<Outcome> {
+  const ends = { sink: bench.sink(), source: bench.source() };
+  const { port: sinkPort } = await ends.sink.call('listen', {});
+  const filters = bench.started(new Child<FiltersApi>('filters.ts'));
+  const policy = policyOf(await filters.call('listen', undefined));
+  const stage: Stage = { bench, ends, filters, sinkPort, policy };
+  const targets: Target[] = [];
+  for (const name of [WITHOUT, WITH]) {
+    const { outside, pid } = await started(stage, name, {});
+    targets.push({ name, port: outside.port, pid });
+  }
+  const check = ({ run, messages }: Carried, { name }: Target): Promise<string[]> => unseen(stage, name, run, messages);
+  const { turns, failures } = await takeTurns(bench, ends, WAYS, targets, check);
+  const sessions = bench.settings.quick ? QUICK_LARGE_SESSIONS : LARGE_SESSIONS;
+  const memory: Memory[] = [];
+  for (let round = 1; round <= bench.settings.rounds; round++)
+    for (const name of [WITHOUT, WITH]) memory.push(await large(stage, name, sessions));
+  failures.push(...memory.flatMap(({ faults }) => faults));
+  if (!bench.settings.quick) failures.push(...missed(turns, memory));
+  return {
+    headlines: headlines(turns, memory),
+    tables: [...WAYS.map((way) => turns.table(way, targets)), memoryTable(memory, sessions)],
+    failures,
+    figures: { turns: turns.all, memory },
+  };
+}
+
+function policyOf(ports: Readonly<Record<FilterType, number>>): string {
+  const filters = FILTER_TYPES.map((type) => {
+    const at = `${type === 'http' ? 'http' : 'tcp'}://127.0.0.1:${ports[type]}`;
+    return { name: type, type, at, connectionsMax: LARGE_SESSIONS };
+  });
+  return JSON.stringify({ filters }); // which is YAML
+}
+
+async function started(
+  { bench, sinkPort, policy }: Stage,
+  name: string,
+  more: Record<string, string>,
+): Promise<Postern> {
+  const environment = { ...LOAD_ENVIRONMENT, INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}`, ...more };
+  const options = { folder: bench.folder(name), environment, ...(name.startsWith(WITHOUT) ? {} : { policy }) };
+  return bench.started(await startPostern(options));
+}
+
+/** What a filter has not seen as often as it should, or not as it was. */
+async function unseen({ filters }: Stage, name: string, run: number, messages: number): Promise<string[]> {
+  const wanted = name === WITH ? messages : 0;
+  return Object.entries(await filters.call('counts', run))
+    .filter(([, { distinct, duplicates, altered }]) => distinct !== wanted || duplicates > 0 || altered > 0)
+    .map(([type, { distinct, duplicates, altered }]) => {
+      const more = `${duplicates} twice, ${altered} altered`;
+      return `${name}: ${type} has seen ${distinct} of ${wanted} messages, ${more}`;
+    });
+}
+
+type Memory = {
+  readonly name: string;
+  readonly idleBytes: number;
+  readonly peakBytes: number;
+  readonly perSessionBytes: number;
+  readonly faults: readonly string[];
+};
+
+async function large(stage: Stage, name: string, sessions: number): Promise<Memory> {
+  const { bench, ends } = stage;
+  const postern = await started(stage, `${name}-large`, { MEMORY_BYTES_MAX: `${MEMORY_BYTES_MAX}` });
+  const { pid, outside } = postern;
+  const common = { port: outside.port, connections: sessions, messagesPerConnection: 1, pipelining: true };
+  await ends.source.call('run', { ...common, messages: 20 * sessions, bytes: BYTES });
+  await pause(SETTLE_MS);
+  const idleBytes = rssBytes(pid);
+  forgetPeak(pid);
+  const load = { ...common, messages: sessions, bytes: LARGE_BYTES, silenceSecondsMax: 600 };
+  const report = await ends.source.call('run', load);
+  const delivered = await delivery(ends.source, ends.sink, report);
+  const peakBytes = peakRssBytes(pid);
+  const perSessionBytes = (peakBytes - idleBytes) / sessions;
+  bench.say(`  ${sessions} sessions, ${name}: ${mib(peakBytes)} at most, ${mib(idleBytes)} before`);
+  const shown = await unseen(stage, name, report.run, sessions);
+  await postern.stop();
+  const faults = [...faultsOf(name, report, delivered), ...shown].map((fault) => `large messages, ${fault}`);
+  return { name, idleBytes, peakBytes, perSessionBytes, faults };
+}
+
+const kilobytes = ({ median, least, most }: Spread): string =>
+  `${spreadText({ median: median / 1000, least: least / 1000, most: most / 1000 })} KB`;
+
+const of = (memory: readonly Memory[], name: string): Memory[] => memory.filter((one) => one.name === name);
+
+/** What a session grows by beyond one without filters, round by round. */
+function ofFilters(memory: readonly Memory[]): Spread {
+  const without = of(memory, WITHOUT);
+  return spreadOf(of(memory, WITH).map((one, round) => one.perSessionBytes - without[round]!.perSessionBytes));
+}
+
+const memoryTable = (memory: readonly Memory[], sessions: number): Outcome['tables'][number] => ({
+  title: `${sessions} sessions at once, ${LARGE_BYTES / 1e6} MB each, median (least-most)`,
+  columns: ['', 'before', 'peak', 'a session'],
+  rows: [WITHOUT, WITH].map((name) => {
+    const all = of(memory, name);
+    const median = (figure: (one: Memory) => number): string => mib(spreadOf(all.map(figure)).median);
+    return [
+      name,
+      median(({ idleBytes }) => idleBytes),
+      median(({ peakBytes }) => peakBytes),
+      kilobytes(spreadOf(all.map(({ perSessionBytes }) => perSessionBytes))),
+    ];
+  }),
+});
+
+function missed(turns: Turns, memory: readonly Memory[]): string[] {
+  const more = WAYS.map(({ name }) => ({ name, ms: turns.difference(name, WITH, WITHOUT, cpuMsPerMessage).median }));
+  const costly = more.filter(({ ms }) => ms > CPU_MS_MAX);
+  const large = ofFilters(memory);
+  return [
+    ...costly.map(({ name, ms }) => `${name}: ${digits(ms)} ms of CPU more a message; ${CPU_MS_MAX} is the most`),
+    ...(large.median > SESSION_BYTES_MAX ? [`${kilobytes(large)} of memory a session more`] : []),
+  ];
+}
+
+const headlines = (turns: Turns, memory: readonly Memory[]): string[] => [
+  ...WAYS.map(({ name }) => {
+    const more = spreadText(turns.difference(name, WITH, WITHOUT, cpuMsPerMessage));
+    const rate = spreadText(turns.ratio(name, WITH, WITHOUT, perSecond));
+    return `${name}: ${more} ms of CPU more a message, at ${rate} of the rate`;
+  }),
+  `${kilobytes(ofFilters(memory))} of memory a session more, with ${LARGE_BYTES / 1e6} MB each`,
+];
