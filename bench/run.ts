@@ -10,29 +10,12 @@ import { parseArgs } from 'node:util';
 import { Bench, type Outcome, type Scenario } from './bench.ts';
 import { postfixInstalled } from './peers/postfix.ts';
 import { circumstances, scenarioText } from './report.ts';
-import { commit } from './scenarios/commit.ts';
-import { crash } from './scenarios/crash.ts';
-import { deferredMillion } from './scenarios/deferred_million.ts';
-import { idle10k } from './scenarios/idle_10k.ts';
-import { relayAuth } from './scenarios/relay_auth.ts';
-import { relayFilters } from './scenarios/relay_filters.ts';
-import { relayLarge } from './scenarios/relay_large.ts';
-import { relaySmall } from './scenarios/relay_small.ts';
+import { SCENARIOS } from './scenarios/all.ts';
 
-const SCENARIOS: readonly Scenario[] = [
-  relaySmall,
-  relayAuth,
-  relayFilters,
-  relayLarge,
-  idle10k,
-  crash,
-  commit,
-  deferredMillion,
-];
 const ROUNDS = 3;
 
 function wantedScenarios(names: readonly string[]): Scenario[] {
-  if (names.length === 0) return [relaySmall];
+  if (names.length === 0) return SCENARIOS.slice(0, 1);
   return names.map((name) => {
     const found = SCENARIOS.find((scenario) => scenario.name === name);
     if (found === undefined) throw new Error(`no scenario "${name}"; --list shows them`);

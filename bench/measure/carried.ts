@@ -23,6 +23,9 @@ export type Carried = {
   /** Of Authentication-Results at the sink: how many messages had `dkim=pass`, and so on. */
   readonly results: Readonly<Record<string, number>>;
   readonly phases: SourceReport['phases'];
+  readonly tls: SourceReport['tls'];
+  /** Content at the sink, bytes a second. */
+  readonly bytesPerSecond: number;
   /** What was not done as promised, in words. */
   readonly faults: readonly string[];
 };
@@ -36,17 +39,21 @@ export async function carried(
 ): Promise<Carried> {
   const cpuMs = (): number => (pid === 0 ? 0 : treeCpuMs(pid));
   const before = cpuMs();
+  const bytesBefore = (await sink.call('stats', undefined)).bytes;
   const report = await source.call('run', load);
   const delivered = await delivery(source, sink, report);
   await pause(SETTLE_MS);
   const spentMs = cpuMs() - before;
-  const { runs } = await sink.call('stats', undefined);
+  const { runs, bytes } = await sink.call('stats', undefined);
   const arrived = runs.find(({ run }) => run === report.run);
   const { distinct, lastUs, duplicates } = delivered.counts;
+  const seconds = (lastUs - report.firstConnectUs) / 1e6;
   return {
     run: report.run,
     messages: report.attempted,
-    perSecond: distinct / ((lastUs - report.firstConnectUs) / 1e6),
+    perSecond: distinct / seconds,
+    bytesPerSecond: (bytes - bytesBefore) / seconds,
+    tls: report.tls,
     cpuMsPerMessage: spentMs / report.attempted,
     sourceCpuMsPerMessage: report.cpuMs / report.attempted,
     endToEndP99Ms: (arrived?.endToEnd.p99Us ?? 0) / 1000,

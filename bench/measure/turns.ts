@@ -17,6 +17,8 @@ export type Target = {
   readonly pid: number;
   /** The peak of the one process, unless it is said. */
   readonly memoryBytes?: () => number;
+  /** What its load has that the others' has not. */
+  readonly load?: Partial<SourceOptions>;
 };
 
 /** A kind of load. */
@@ -50,14 +52,14 @@ export async function takeTurns(
   ends: Ends,
   ways: readonly Way[],
   targets: readonly Target[],
-  check: (carried: Carried, target: Target) => readonly string[] | Promise<readonly string[]> = () => [],
+  check: (carried: Carried, target: Target, way: Way) => readonly string[] | Promise<readonly string[]> = () => [],
 ): Promise<{ readonly turns: Turns; readonly failures: string[] }> {
   const { quick, rounds } = bench.settings;
   const share = quick ? QUICK_SHARE : 1;
   const turns: Turn[] = [];
   const failures: string[] = [];
-  const turn = ({ load }: Way, { name, port, pid }: Target, messages: number): Promise<Carried> =>
-    carried(name, ends, pid, { ...load, port, messages });
+  const turn = ({ load }: Way, { name, port, pid, load: own }: Target, messages: number): Promise<Carried> =>
+    carried(name, ends, pid, { ...load, ...own, port, messages });
   for (const target of targets) {
     for (const way of ways) if (way.warmMessages > 0) await turn(way, target, way.warmMessages);
   }
@@ -71,7 +73,7 @@ export async function takeTurns(
         bench.say(`  round ${round}, ${way.name}, ${name}: ${digits(figures.perSecond)}/s`);
         const memoryBytes = target.memoryBytes?.() ?? (pid === 0 ? 0 : peakRssBytes(pid));
         turns.push({ ...figures, round, way: way.name, target: name, memoryBytes });
-        const others = await check({ faults, ...figures }, target);
+        const others = await check({ faults, ...figures }, target, way);
         failures.push(...[...faults, ...others].map((fault) => `${way.name}, ${fault}`));
       }
     }

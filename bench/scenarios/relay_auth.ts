@@ -1,12 +1,12 @@
 /** The same signed mail through two Posterns in turn: one verifies SPF, DKIM and DMARC of each, the other nothing. */
-import { type Bench, LOAD_ENVIRONMENT, type Outcome, type Scenario, type Table } from '../bench.ts';
+import type { Bench, Outcome, Scenario, Table } from '../bench.ts';
 import { startDnsServer } from '../load/dns_server.ts';
 import type { Letter } from '../load/outgoing.ts';
 import { SignedMail } from '../load/signed_mail.ts';
 import type { Carried } from '../measure/carried.ts';
 import { cpuMsPerMessage, perSecond, type Target, type Turns, takeTurns, type Way } from '../measure/turns.ts';
 import { BODIES, byMailauth, byPostern, cpuMsOf } from '../measure/verifying.ts';
-import { startPostern } from '../peers/postern.ts';
+import { relayTo } from '../peers/relay_to.ts';
 import { digits, type Spread, spreadOf, spreadText } from '../report.ts';
 
 const SENDERS = 20;
@@ -84,13 +84,8 @@ function waysOf(letters: readonly Letter[]): Way[] {
 }
 
 async function startTarget(bench: Bench, name: string, sinkPort: number, dnsPort: number): Promise<Target> {
-  const environment = {
-    ...LOAD_ENVIRONMENT,
-    INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}`,
-    DNS_SERVERS: `127.0.0.1:${dnsPort}`,
-  };
-  const options = { folder: bench.folder(name), environment, policy: POLICIES[name]! };
-  const postern = bench.started(await startPostern(options));
+  const environment = { DNS_SERVERS: `127.0.0.1:${dnsPort}` };
+  const postern = await relayTo(bench, name, sinkPort, { environment, policy: POLICIES[name] });
   return { name, port: postern.outside.port, pid: postern.pid };
 }
 

@@ -1,11 +1,12 @@
 /** The same mail through two Posterns in turn: one shows all of it to a milter, an HTTP hook and a clamd. */
-import { type Bench, delivery, faultsOf, LOAD_ENVIRONMENT, type Outcome, pause, type Scenario } from '../bench.ts';
+import { type Bench, delivery, faultsOf, type Outcome, pause, type Scenario } from '../bench.ts';
 import { Child } from '../load/child.ts';
 import { FILTER_TYPES, type FiltersApi, type FilterType } from '../load/filters.ts';
 import type { Carried, Ends } from '../measure/carried.ts';
 import { forgetPeak, peakRssBytes, rssBytes } from '../measure/processes.ts';
 import { cpuMsPerMessage, perSecond, type Target, type Turns, takeTurns, type Way } from '../measure/turns.ts';
-import { type Postern, startPostern } from '../peers/postern.ts';
+import type { Postern } from '../peers/postern.ts';
+import { relayTo } from '../peers/relay_to.ts';
 import { digits, mib, type Spread, spreadOf, spreadText } from '../report.ts';
 
 const CONNECTIONS = 50;
@@ -108,15 +109,12 @@ function policyOf(ports: Readonly<Record<FilterType, number>>): string {
   return JSON.stringify({ filters }); // which is YAML
 }
 
-async function started(
+const started = (
   { bench, sinkPort, policy }: Stage,
   name: string,
-  more: Record<string, string>,
-): Promise<Postern> {
-  const environment = { ...LOAD_ENVIRONMENT, INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}`, ...more };
-  const options = { folder: bench.folder(name), environment, ...(name.startsWith(WITHOUT) ? {} : { policy }) };
-  return bench.started(await startPostern(options));
-}
+  environment: Record<string, string>,
+): Promise<Postern> =>
+  relayTo(bench, name, sinkPort, { environment, policy: name.startsWith(WITHOUT) ? undefined : policy });
 
 /** What a filter has not seen as often as it should, or not as it was. */
 async function unseen({ filters }: Stage, name: string, run: number, messages: number): Promise<string[]> {

@@ -1,0 +1,108 @@
+/** What STARTTLS costs the relay: the handshake of each connection, taken up again or not, and the bytes. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Bench, Outcome, Scenario } from '../bench.ts';
+import { makeCertificate } from '../load/certificates.ts';
+import type { Carried } from '../measure/carried.ts';
+import { cpuMsPerMessage, perSecond, type Target, type Turns, takeTurns, type Way } from '../measure/turns.ts';
+import { relayTo } from '../peers/relay_to.ts';
+import { digits, spreadText } from '../report.ts';
+
+const CONNECTIONS = 50;
+const BYTES = 4096;
+/** As relay-small. */
+const MESSAGES_PER_CONNECTION = 500;
+const WARM_MESSAGES = 300;
+/** Of connections that could have taken up a session. */
+const RESUMED_SHARE_MIN = 0.95;
+
+const PLAIN = 'plain';
+const FULL = 'STARTTLS';
+const RESUMED = 'STARTTLS, resumed';
+const LOADS: Readonly<Record<string, Target['load']>> = {
+  [PLAIN]: {},
+  [FULL]: { starttls: true },
+  [RESUMED]: { starttls: true, resumeTls: true },
+};
+
+const LOAD = { connections: CONNECTIONS, bytes: BYTES, pipelining: true } as const;
+const SINGLE: Way = {
+  name: 'a connection per message',
+  load: { ...LOAD, messagesPerConnection: 1 },
+  phase: 'end',
+  messages: 4_000,
+  warmMessages: WARM_MESSAGES,
+};
+const REUSED: Way = {
+  name: 'connections reused',
+  load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION },
+  phase: 'end',
+  messages: 20_000,
+  warmMessages: WARM_MESSAGES,
+};
+
+export const relayTls: Scenario = {
+  name: 'relay-tls',
+  question: 'what does TLS cost the relay, and how much of that does resumption give back?',
+  load:
+    `${BYTES}-byte messages, ${CONNECTIONS} at once, PIPELINING, to a Postern with an ECDSA P-256 certificate: in ` +
+    'plain, with STARTTLS, and with STARTTLS that takes up the session of the connection before; (a) a connection ' +
+    `per message, (b) reused for ${MESSAGES_PER_CONNECTION} messages`,
+  bound:
+    'CPU, of source and relay alike: a handshake signs and agrees on a key once on either side. It would surprise if ' +
+    'a resumed handshake cost as much as a full one, or if TLS cost more than a tenth of the rate where connections ' +
+    'are reused',
+  checks:
+    'every message that was answered 250 is at the sink, its CRC-32 as sent; every connection was encrypted that should ' +
+    `be, none was resumed that should not, and ${RESUMED_SHARE_MIN * 100} % of those that could were`,
+  run,
+};
+
+async function run(bench: Bench): Promise<Outcome> {
+  const ends = { sink: bench.sink(), source: bench.source() };
+  const { port: sinkPort } = await ends.sink.call('listen', {});
+  const { outside, pid } = await relayTo(bench, 'postern', sinkPort, { environment: certificateIn(bench) });
+  const targets = Object.entries(LOADS).map(([name, load = {}]) => ({ name, port: outside.port, pid, load }));
+  const { turns, failures } = await takeTurns(bench, ends, [SINGLE, REUSED], targets, notAsWanted);
+  return {
+    headlines: [
+      `${SINGLE.name}: ${spreadText(turns.ratio(SINGLE.name, FULL, PLAIN, perSecond))} of the plain rate, ` +
+        `${spreadText(turns.ratio(SINGLE.name, RESUMED, PLAIN, perSecond))} with resumption; a full handshake is ` +
+        `${more(turns, SINGLE, FULL)} ms of CPU, a resumed one ${more(turns, SINGLE, RESUMED)} ms`,
+      `${REUSED.name}: ${spreadText(turns.ratio(REUSED.name, FULL, PLAIN, perSecond))} of the plain rate, ` +
+        `${more(turns, REUSED, FULL)} ms of CPU more a message`,
+    ],
+    tables: [SINGLE, REUSED].map((way) => turns.table(way, targets)),
+    failures,
+    figures: turns.all,
+  };
+}
+
+function certificateIn(bench: Bench): { TLS_CERT: string; TLS_KEY: string } {
+  const folder = bench.folder('certificate');
+  const { cert, key } = makeCertificate({ names: ['postern.example'] });
+  const files = { TLS_CERT: join(folder, 'cert.pem'), TLS_KEY: join(folder, 'key.pem') };
+  writeFileSync(files.TLS_CERT, cert);
+  writeFileSync(files.TLS_KEY, key, { mode: 0o600 });
+  return files;
+}
+
+function notAsWanted(
+  { messages, tls: { handshakes, resumed } }: Carried,
+  { name, load = {} }: Target,
+  way: Way,
+): string[] {
+  if (!load.starttls) return handshakes === 0 ? [] : [`${name}: ${handshakes} handshakes`];
+  const faults = handshakes === 0 ? [`${name}: no handshake`] : [];
+  if (way === SINGLE && handshakes < messages)
+    faults.push(`${name}: ${handshakes} handshakes for ${messages} messages`);
+  if (!load.resumeTls && resumed > 0) faults.push(`${name}: ${resumed} handshakes resumed`);
+  // The first connection of each lane has nothing to take up.
+  const possible = handshakes - CONNECTIONS;
+  if (load.resumeTls && way === SINGLE && resumed < possible * RESUMED_SHARE_MIN)
+    faults.push(`${name}: ${resumed} of ${possible} resumed (${digits((resumed / possible) * 100)} %)`);
+  return faults;
+}
+
+const more = (turns: Turns, way: Way, target: string): string =>
+  spreadText(turns.difference(way.name, target, PLAIN, cpuMsPerMessage));
