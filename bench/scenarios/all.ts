@@ -1,8 +1,11 @@
 /** All scenarios, in the order of --list. */
 import type { Scenario } from '../bench.ts';
+import { adminHttp } from './admin_http.ts';
 import { commit } from './commit.ts';
+import { connectFlood } from './connect_flood.ts';
 import { crash } from './crash.ts';
 import { deferredMillion } from './deferred_million.ts';
+import { fanOut } from './fan_out.ts';
 import { idle10k } from './idle_10k.ts';
 import { relayAuth } from './relay_auth.ts';
 import { relayFilters } from './relay_filters.ts';
@@ -10,6 +13,7 @@ import { relayLarge } from './relay_large.ts';
 import { relayMixed } from './relay_mixed.ts';
 import { relaySmall } from './relay_small.ts';
 import { relayTls } from './relay_tls.ts';
+import { slowClients } from './slow_clients.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   relaySmall,
@@ -18,6 +22,10 @@ export const SCENARIOS: readonly Scenario[] = [
   relayTls,
   relayAuth,
   relayFilters,
+  fanOut,
+  connectFlood,
+  slowClients,
+  adminHttp,
   idle10k,
   crash,
   commit,
