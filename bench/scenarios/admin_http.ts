@@ -1,4 +1,4 @@
-/** Whoever watches Postern, while it relays: status, metrics and health, asked for now and then, and without a pause. */
+/** Whoever watches Postern while it relays: status, metrics and health, now and then, and without a pause. */
 import type { Bench, Outcome, Scenario } from '../bench.ts';
 import { Child } from '../load/child.ts';
 import type { HttpCounts, HttpLoadApi, HttpLoadOptions } from '../load/http_load.ts';
@@ -32,11 +32,11 @@ export const adminHttp: Scenario = {
     `${POLLED_PER_SECOND} requests a second for ${PATHS.join(', ')} in turn, or ${HTTP_CONNECTIONS} connections of ` +
     'autocannon that ask as soon as they are answered',
   bound:
-    "the gate's thread, which answers them, accepts the mail's connections as well; and the CPU that autocannon takes. " +
+    "the gate's thread, which answers them, accepts the mail's connections, too; and the CPU of autocannon. " +
     `Less than ${POLLED_SHARE_MIN * 100} % of the rate where it is polled would mean that an answer costs too much`,
   checks:
-    'every message that was answered 250 is at the sink, its CRC-32 as sent; every request was answered with a status ' +
-    'of 200',
+    'every message that was answered 250 is at the sink, its CRC-32 as sent; every request was answered with ' +
+    'a status of 200',
   run,
 };
 

@@ -29,7 +29,7 @@ export const fanOut: Scenario = {
   name: 'fan-out',
   question: 'what does a message to many recipients at many sites cost, beside as many messages to one each?',
   load:
-    `from inside to MXes: ${BYTES}-byte messages, each to ${RECIPIENTS} recipients who are drawn from ${SITES} sites; and, ` +
+    `from inside to MXes: ${BYTES}-byte messages, each to ${RECIPIENTS} recipients, drawn from ${SITES} sites; and, ` +
     `in turn, ${SITES} times as many to one recipient each; ${CONNECTIONS} connections, reused`,
   bound:
     'CPU, and what a site lets have at once (20 connections). A message is written once, and goes to each site once ' +

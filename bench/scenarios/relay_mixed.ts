@@ -12,7 +12,7 @@ import {
 import { relayTo } from '../peers/relay_to.ts';
 import { digits, type Spread, spreadText } from '../report.ts';
 
-/** The largest of the 256 sizes that the source draws from (load/text_sizes.ts) is 10 MB: sigma = ln(10e6 / 12288) / 2.6. */
+/** Of the 256 sizes that the source draws from (load/text_sizes.ts) the largest is 10 MB: ln(10e6 / 12288) / 2.6. */
 const SIZES = { medianBytes: 12_288, sigma: 2.58, bytesMax: 10_000_000 } as const;
 const CONNECTIONS = 50;
 const MESSAGES_PER_CONNECTION = 20;

@@ -53,8 +53,8 @@ export const relayTls: Scenario = {
     'a resumed handshake cost as much as a full one, or if TLS cost more than a tenth of the rate where connections ' +
     'are reused',
   checks:
-    'every message that was answered 250 is at the sink, its CRC-32 as sent; every connection was encrypted that should ' +
-    `be, none was resumed that should not, and ${RESUMED_SHARE_MIN * 100} % of those that could were`,
+    'every message that was answered 250 is at the sink, its CRC-32 as sent; every connection was encrypted that ' +
+    `should be, none was resumed that should not, and ${RESUMED_SHARE_MIN * 100} % of those that could were`,
   run,
 };
 

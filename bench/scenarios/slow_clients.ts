@@ -32,8 +32,8 @@ export const slowClients: Scenario = {
     `a minute: slower than 100 bytes a second over so long is cut off with 421. It would surprise: less than ` +
     `${RATE_SHARE_MIN * 100} % of the rate for the others (what a held session takes of memory is asked in idle-10k)`,
   checks:
-    'every message of the others was answered 250 and is at the sink, its CRC-32 as sent; each slow client was cut off ' +
-    'with 421 when its minute was over (not with --quick, which ends before)',
+    'every message of the others was answered 250 and is at the sink, its CRC-32 as sent; each slow client was cut ' +
+    'off with 421 when its minute was over (not with --quick, which ends before)',
   run,
 };
 
