@@ -11,10 +11,11 @@ import { chooseScanner } from '../../src/scanner/index.ts';
 import { RELAXED, RELAXED_SLOTS } from '../../src/scanner/relaxer.ts';
 import { relaxerTwin } from '../../src/scanner/relaxer_twin.ts';
 import { SignedMail } from '../load/signed_mail.ts';
+import { TIME_MS } from '../measure/micro.ts';
 import { BODIES, byMailauth, byPostern, cpuMsOf } from '../measure/verifying.ts';
 
 const CHUNK_BYTES = 65_536;
-const CPU_MS_MIN = 400;
+const CPU_MS_MIN = TIME_MS;
 const { relaxer, why } = chooseScanner();
 
 function relaxedSpeed(which: typeof relaxer, line: string): string {
@@ -23,7 +24,7 @@ function relaxedSpeed(which: typeof relaxer, line: string): string {
   const out = new Uint8Array(CHUNK_BYTES + 64);
   const begun = process.cpuUsage();
   let bytes = 0;
-  for (let spent = 0; spent < 200_000; ) {
+  for (let spent = 0; spent < TIME_MS * 500; ) {
     for (let at = 0; at < body.length; ) at = which.relax(body, at, body.length, state, out);
     if (state[RELAXED.begun] === 0) throw new Error('the relaxer wrote nothing');
     bytes += body.length;

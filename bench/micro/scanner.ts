@@ -11,6 +11,7 @@ import { chooseScanner } from '../../src/scanner/index.ts';
 import type { Scanner } from '../../src/scanner/scanner.ts';
 import { CUT_SLOTS, CUTS_MAX, STATE, STATE_SLOTS } from '../../src/scanner/scanner.ts';
 import { twin } from '../../src/scanner/twin.ts';
+import { TIME_MS, WARM_MS } from '../measure/micro.ts';
 
 const BYTES = 65_536;
 const filled = (line: string): Buffer =>
@@ -61,7 +62,7 @@ console.log(`scanner: ${native.why}; Node ${process.version}, ${process.arch}; G
 
 const rows: Record<string, Record<string, string>> = {};
 for (const [name, body] of Object.entries(BODIES)) {
-  const bench = new Bench({ time: 400, warmupTime: 100 });
+  const bench = new Bench({ time: TIME_MS, warmupTime: WARM_MS });
   const times = Math.floor(BYTES / body.length); // so that a sample is never too short for the clock
   const add = (task: string, once: () => void): void => {
     bench.add(task, () => {

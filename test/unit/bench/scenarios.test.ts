@@ -1,0 +1,39 @@
+/** The list of scenarios and its readme, and the comparison of targets in turn. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { type Figure, type Turn, Turns } from '../../../bench/measure/turns.ts';
+import { SCENARIOS } from '../../../bench/scenarios/all.ts';
+
+describe('scenarios', () => {
+  const readme = readFileSync(new URL('../../../bench/README.md', import.meta.url), 'utf8');
+
+  for (const { name, question, load, bound, checks } of SCENARIOS)
+    it(`${name} says what it asks, sends, expects and checks, and is in the readme`, () => {
+      for (const text of [question, load, bound, checks]) assert.match(text, /\w{3}/);
+      assert.ok(readme.includes(`| \`${name}\` | `), 'a row of the table');
+    });
+
+  it('have names of their own', () => {
+    const names = SCENARIOS.map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length);
+  });
+});
+
+describe('targets in turn', () => {
+  const perSecond: Figure = (turn) => turn.perSecond;
+  const turn = (round: number, target: string, rate: number): Turn =>
+    ({ round, target, way: 'a', perSecond: rate }) as Turn;
+  // The second round was slow for both; the ones who went first change.
+  const turns = new Turns([turn(1, 'x', 100), turn(1, 'y', 50), turn(2, 'y', 20), turn(2, 'x', 30), turn(3, 'x', 90)]);
+
+  it('are compared within a round, whoever went first', () => {
+    assert.deepEqual(turns.ratio('a', 'y', 'x', perSecond), { median: (0.5 + 20 / 30) / 2, least: 0.5, most: 20 / 30 });
+    assert.deepEqual(turns.difference('a', 'y', 'x', perSecond), { median: -30, least: -50, most: -10 });
+  });
+
+  it('give no figure for a round in which the other has no turn', () => {
+    const alone = new Turns([turn(1, 'x', 100)]);
+    assert.ok(Number.isNaN(alone.ratio('a', 'x', 'y', perSecond).median));
+  });
+});
