@@ -4,7 +4,7 @@
  *
  * The disk of this benchmark takes all and keeps nothing, so what is timed is ours: copies, CRC-32, MessagePack, the
  * index, promises. 64 messages at once share a batch, as under load. It would surprise us if a message cost more than
- * 15 µs (0.03 ms of CPU is what a whole relay of it takes, load and sockets included), or alone more than twice as much.
+ * 15 µs (to relay it takes some 0.08 ms of CPU in all), or alone more than twice as much.
  */
 
 import type { Disk, DiskFile } from '../../src/spool/disk.ts';

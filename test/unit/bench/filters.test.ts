@@ -48,3 +48,26 @@ for (const [type, start] of Object.entries(SERVERS)) {
     }
   });
 }
+
+describe('stand-in: http', { timeout: 20_000 }, () => {
+  it('knows the message from its frame, though both come in one piece', async () => {
+    const messages: string[] = [];
+    const server = SERVERS.http(() => ({
+      bytes: (chunk) => messages.push(chunk.toString('latin1')),
+      end: () => messages.push('end'),
+    }));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const form = new FormData();
+    form.append('request', '{}');
+    form.append('message', new Blob([MESSAGE]), 'message.eml');
+    const { port } = server.address() as AddressInfo;
+    const { status } = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: await wholeOf(form) });
+    server.close();
+    assert.equal(status, 204);
+    assert.deepEqual(messages, [MESSAGE, 'end']);
+  });
+});
+
+/** In one piece, with the type that names its boundary. */
+const wholeOf = (form: FormData): Promise<Blob> => new Response(form).blob();

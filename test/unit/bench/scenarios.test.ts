@@ -25,11 +25,11 @@ describe('targets in turn', () => {
   const turn = (round: number, target: string, rate: number): Turn =>
     ({ round, target, way: 'a', perSecond: rate }) as Turn;
   // The second round was slow for both; the ones who went first change.
-  const turns = new Turns([turn(1, 'x', 100), turn(1, 'y', 50), turn(2, 'y', 20), turn(2, 'x', 30), turn(3, 'x', 90)]);
+  const turns = new Turns([turn(1, 'x', 100), turn(2, 'y', 20), turn(1, 'y', 50), turn(2, 'x', 30)]);
 
   it('are compared within a round, whoever went first', () => {
-    assert.deepEqual(turns.ratio('a', 'y', 'x', perSecond), { median: (0.5 + 20 / 30) / 2, least: 0.5, most: 20 / 30 });
-    assert.deepEqual(turns.difference('a', 'y', 'x', perSecond), { median: -30, least: -50, most: -10 });
+    assert.deepEqual(turns.ratio('a', 'x', 'y', perSecond), { median: 1.75, least: 1.5, most: 2 });
+    assert.deepEqual(turns.difference('a', 'x', 'y', perSecond), { median: 30, least: 10, most: 50 });
   });
 
   it('give no figure for a round in which the other has no turn', () => {
