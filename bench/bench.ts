@@ -10,6 +10,7 @@ import { Bitmap } from './load/bitmap.ts';
 import { Child } from './load/child.ts';
 import type { SinkApi } from './load/sink.ts';
 import type { SourceApi, SourceReport } from './load/source.ts';
+import type { Peer } from './peers/peer.ts';
 
 export type Table = {
   readonly title: string;
@@ -17,9 +18,33 @@ export type Table = {
   readonly rows: readonly (readonly string[])[];
 };
 
+/** Over the rounds. */
+export type Spread = { readonly median: number; readonly least: number; readonly most: number };
+
+/** What holds on another machine, too, or nearly: of figures from the same round. */
+export type Ratio = Spread & {
+  /** The same from run to run: bounds and kept results go by it (results/bounds.ts). */
+  readonly name: string;
+  readonly better: 'more' | 'less';
+};
+
+/** Bars, one below the other; the whiskers are least and most. */
+export type Chart = {
+  readonly title: string;
+  readonly unit: string;
+  readonly bars: readonly (Spread & { readonly name: string })[];
+};
+
+/** Who was measured. */
+export type Measured = { readonly name: string; readonly version: string; readonly durability: string };
+
 export type Outcome = {
   /** What it all comes to, ratios first: a line each. */
   readonly headlines: readonly string[];
+  readonly ratios?: readonly Ratio[];
+  readonly charts?: readonly Chart[];
+  /** Where Postern is not alone. */
+  readonly relays?: readonly Measured[];
   readonly tables: readonly Table[];
   /** Work that was not done as promised. Empty, or the figures are void. */
   readonly failures: readonly string[];
@@ -43,7 +68,8 @@ export type Settings = {
   /** Small counts: shows that it works, not how fast. */
   readonly quick: boolean;
   readonly rounds: number;
-  readonly postfix: boolean;
+  /** Who is measured beside Postern, in the scenarios that compare: --vs. */
+  readonly contenders: readonly Peer[];
   /** --messages, for the scenarios that have a number of their own. */
   readonly messages: number | undefined;
 };
@@ -129,12 +155,15 @@ export async function deliveryOf(
   return { counts, lost: acknowledged.minus(new Bitmap(await sink.call('seen', run))) };
 }
 
-/** What is wrong with a load that should have gone through whole, in words. */
-export function faultsOf(name: string, report: SourceReport, { counts, lost }: Delivery): string[] {
+/**
+ * What is wrong with a load that should have gone through whole, in words. `wanted`: how many it had to send; where that
+ * is not known, a source that gave up is a fault even if it had nothing left to send.
+ */
+export function faultsOf(name: string, report: SourceReport, { counts, lost }: Delivery, wanted?: number): string[] {
   const faults: string[] = [];
-  if (report.acknowledged !== report.attempted || report.gaveUp) {
+  if (report.acknowledged !== (wanted ?? report.attempted) || (wanted === undefined && report.gaveUp)) {
     const why = JSON.stringify({ ...report.failed, ...report.connectFailed });
-    faults.push(`${name}: ${report.acknowledged} of ${report.attempted} answered 250 ${why}`);
+    faults.push(`${name}: ${report.acknowledged} of ${wanted ?? report.attempted} answered 250 ${why}`);
   }
   if (lost.length > 0) faults.push(`${name}: ${lost.length} lost after their 250, first ${lost[0]}`);
   if (counts.altered > 0) faults.push(`${name}: ${counts.altered} altered`);

@@ -1,9 +1,10 @@
 /** Figures as a reader wants them: medians with their spread, tables, and where they were measured. */
 import { execFileSync } from 'node:child_process';
 import { cpus, release, totalmem } from 'node:os';
-import type { Outcome, Scenario, Table } from './bench.ts';
+import type { Spread, Table } from './bench.ts';
+import type { Circumstances, Result, ScenarioResult } from './result.ts';
 
-export type Spread = { readonly median: number; readonly least: number; readonly most: number };
+export type { Spread } from './bench.ts';
 
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
@@ -11,6 +12,9 @@ export function spreadOf(values: readonly number[]): Spread {
   const median = ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
   return { median, least: sorted[0] ?? 0, most: sorted.at(-1) ?? 0 };
 }
+
+/** After a commit whose files are not those of the tree any more. */
+export const CHANGED = ' with changes';
 
 /** `5,120` or `0.28`: three digits that matter. */
 export function digits(value: number): string {
@@ -35,7 +39,7 @@ export function tableText({ title, columns, rows }: Table): string {
 }
 
 /** Machine, versions, commit and command: without them a figure is hearsay. */
-export function circumstances(command: string): Record<string, string> {
+export function circumstances(command: string, rounds: number): Circumstances {
   const git = (...words: string[]): string => {
     try {
       return execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
@@ -43,21 +47,32 @@ export function circumstances(command: string): Record<string, string> {
       return '';
     }
   };
-  const changed = git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ' with changes';
+  const changed = git('status', '--porcelain', '--untracked-files=no') === '' ? '' : CHANGED;
   const [cpu] = cpus();
   return {
     date: new Date().toISOString(),
-    machine: `${cpus().length} x ${cpu?.model.trim() ?? 'unknown CPU'}, ${mib(totalmem())}, Linux ${release()}`,
+    machine: `${cpus().length} x ${cpu?.model.trim() ?? 'unknown CPU'}`,
+    memory: mib(totalmem()),
+    system: `Linux ${release()}`,
     node: process.version,
     commit: `${git('rev-parse', '--short', 'HEAD') || 'unknown'}${changed}`,
     command,
+    rounds,
   };
 }
 
-export function scenarioText(scenario: Scenario, outcome: Outcome): string {
-  const lines = [`\n${scenario.name}: ${scenario.question}\n`, ...outcome.headlines.map((line) => `  ${line}\n`), '\n'];
-  lines.push(...outcome.tables.map((table) => `${tableText(table)}\n`));
-  if (outcome.failures.length === 0) lines.push(`  checked: ${scenario.checks}\n`);
-  for (const failure of outcome.failures) lines.push(`  FAILED: ${failure}\n`);
+export const circumstancesText = ({ scenarios: _, ...facts }: Result): string =>
+  `\n${Object.entries(facts)
+    .map(([name, value]) => `  ${name.padEnd(8)} ${value}\n`)
+    .join('')}`;
+
+export function scenarioText(scenario: ScenarioResult): string {
+  const { name, question, headlines, relays, tables, failures, checks } = scenario;
+  const lines = [`\n${name}: ${question}\n`, ...headlines.map((line) => `  ${line}\n`), '\n'];
+  lines.push(...tables.map((table) => `${tableText(table)}\n`));
+  const versions = relays.filter(({ version }) => version !== '').map((one) => `${one.name} ${one.version}`);
+  if (versions.length > 0) lines.push(`  versions: ${versions.join(', ')}\n`);
+  if (failures.length === 0) lines.push(`  checked: ${checks}\n`);
+  for (const failure of failures) lines.push(`  FAILED: ${failure}\n`);
   return lines.join('');
 }

@@ -1,41 +1,71 @@
 /**
- * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--messages N]
- *      [--vs postfix|none] [--json FILE]
+ * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--messages N] [--vs PEER,REVISION|none]
+ *      [--json FILE] [--html FILE] [--save] [--check] [--read FILE] [--results FOLDER] [--install-peers [PEER …]]
  *
  * Relay, source and sink are processes of their own. Exit code 1 where a scenario's work was not done as promised:
- * then its figures are void, whatever they say.
+ * then its figures are void, whatever they say; and with --check where a hot path got slower.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
 import { Bench, type Outcome, type Scenario } from './bench.ts';
-import { postfixInstalled } from './peers/postfix.ts';
-import { circumstances, scenarioText } from './report.ts';
+import { verdicts } from './guard.ts';
+import { parseWishes, type Wishes, Wrong } from './options.ts';
+import { pageOf } from './page.ts';
+import { contenders, PEERS } from './peers/relays.ts';
+import { CHANGED, circumstances, circumstancesText, scenarioText } from './report.ts';
+import {
+  keep,
+  latestKept,
+  type Result,
+  readResult,
+  resultText,
+  type ScenarioResult,
+  scenarioResult,
+} from './result.ts';
+import { BOUNDS } from './results/bounds.ts';
 import { SCENARIOS } from './scenarios/all.ts';
 
-const ROUNDS = 3;
+/** Without a name. */
+const DEFAULT = 'relay-small';
+const RESULTS = fileURLToPath(new URL('./results', import.meta.url));
 
-function wantedScenarios(names: readonly string[]): Scenario[] {
-  if (names.length === 0) return SCENARIOS.slice(0, 1);
-  return names.map((name) => {
+function wantedScenarios({ names, check, messages }: Wishes): Scenario[] {
+  const bounded = SCENARIOS.filter(({ name }) => BOUNDS.some(({ scenario }) => scenario === name));
+  if (names.length === 0 && check) return bounded;
+  const wanted = names.length === 0 ? [DEFAULT] : names;
+  const scenarios = wanted.map((name) => {
     const found = SCENARIOS.find((scenario) => scenario.name === name);
-    if (found === undefined) throw new Error(`no scenario "${name}"; --list shows them`);
+    if (found === undefined) throw new Wrong(`no scenario "${name}"; --list shows them`);
+    if (check && !bounded.includes(found)) throw new Wrong(`--check: ${name} has no bound in results/bounds.ts`);
     return found;
   });
-}
-
-function wantedMessages(text: string | undefined, scenarios: readonly Scenario[]): number | undefined {
-  if (text === undefined) return undefined;
   const fixed = scenarios.filter((scenario) => scenario.messages === undefined).map(({ name }) => name);
-  if (fixed.length > 0) throw new Error(`--messages: ${fixed.join(', ')} cannot send more or fewer`);
-  const messages = Number(text);
-  if (!(Number.isSafeInteger(messages) && messages >= 1000)) throw new Error(`--messages ${text}: 1000 at least`);
-  return messages;
+  if (messages !== undefined && fixed.length > 0)
+    throw new Wrong(`--messages: ${fixed.join(', ')} cannot send more or fewer`);
+  return scenarios;
 }
 
 function list(): string {
   const text = ({ name, question, load, bound, checks }: Scenario): string =>
     `${name}\n  question  ${question}\n  load      ${load}\n  bound     ${bound}\n  checks    ${checks}\n`;
-  return `${SCENARIOS.map(text).join('\n')}\nWithout a name, relay-small runs.\n`;
+  const peers = PEERS.map(({ name, durability, missing, getIt }) => {
+    const why = missing();
+    return `  ${name.padEnd(10)}${why === undefined ? 'is here' : `${why}. ${getIt}`}; before its 250: ${durability}\n`;
+  });
+  return `${SCENARIOS.map(text).join('\n')}\nWithout a name, ${DEFAULT} runs.\n\nPeers for --vs\n${peers.join('')}`;
+}
+
+function installPeers(names: readonly string[]): void {
+  const fetched = PEERS.filter(({ install }) => install !== undefined);
+  const wanted =
+    names.length === 0 ? fetched.filter(({ missing }) => missing() !== undefined).map((one) => one.name) : names;
+  for (const name of wanted) {
+    const peer = fetched.find((one) => one.name === name);
+    if (peer?.install === undefined)
+      throw new Wrong(`${name}: ${fetched.map((one) => one.name).join(', ')} can be fetched`);
+    peer.install();
+    process.stdout.write(`${name}: ${peer.missing() ?? 'is here'}\n`);
+  }
 }
 
 async function measure(scenario: Scenario, bench: Bench): Promise<Outcome> {
@@ -47,42 +77,52 @@ async function measure(scenario: Scenario, bench: Bench): Promise<Outcome> {
   }
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    list: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    messages: { type: 'string' },
-    vs: { type: 'string' },
-    json: { type: 'string' },
-  },
-});
-if (values.list) process.stdout.write(list());
-else {
-  const scenarios = wantedScenarios(positionals);
-  if (!['postfix', 'none', undefined].includes(values.vs)) throw new Error(`--vs ${values.vs}: postfix or none`);
-  if (values.vs === 'postfix' && !postfixInstalled()) throw new Error('Postfix is not installed, or this is not root');
-  const messages = wantedMessages(values.messages, scenarios);
-  const bench = new Bench({
-    quick: values.quick,
-    rounds: Number(values.rounds ?? (values.quick ? 1 : ROUNDS)),
-    postfix: values.vs === undefined ? postfixInstalled() : values.vs === 'postfix',
-    messages,
-  });
+async function measured(wishes: Wishes): Promise<Result> {
+  const { quick, rounds, messages, vs, check } = wishes;
+  const scenarios = wantedScenarios(wishes);
+  // The guard asks how Postern is doing, not the others.
+  const bench = new Bench({ quick, rounds, messages, contenders: contenders(check && vs === undefined ? 'none' : vs) });
   process.once('SIGINT', () => void bench.end().finally(() => process.exit(130)));
-  const facts = circumstances(`npm run bench -- ${process.argv.slice(2).join(' ')}`);
-  const results: Record<string, Outcome> = {};
+  const facts = circumstances(`npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(), rounds);
+  if (wishes.save && facts.commit.endsWith(CHANGED)) throw new Wrong('--save: commit first; a result is of a revision');
+  const results: ScenarioResult[] = [];
   for (const scenario of scenarios) {
-    const outcome = await measure(scenario, bench);
-    results[scenario.name] = outcome;
-    process.stdout.write(scenarioText(scenario, outcome));
-    if (outcome.failures.length > 0) process.exitCode = 1;
+    const one = scenarioResult(scenario, await measure(scenario, bench));
+    process.stdout.write(scenarioText(one));
+    results.push(one);
   }
-  process.stdout.write(
-    `\n${Object.entries(facts)
-      .map(([name, value]) => `  ${name.padEnd(8)} ${value}\n`)
-      .join('')}`,
-  );
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ...facts, results }, undefined, 2)}\n`);
+  return { ...facts, scenarios: results };
+}
+
+/** True where every bound holds. */
+function check(result: Result, folder: string): boolean {
+  const all = verdicts(result, (scenario) => latestKept(folder, result.machine, scenario), BOUNDS);
+  process.stdout.write(`\n${all.map(({ good, text }) => `  ${good ? 'good  ' : 'SLOWER'}  ${text}\n`).join('')}`);
+  if (all.length === 0) process.stdout.write('  SLOWER  nothing that has a bound was measured\n');
+  return all.length > 0 && all.every(({ good }) => good);
+}
+
+async function run(wishes: Wishes): Promise<void> {
+  const { read, json, html, save, results = RESULTS } = wishes;
+  const result = read === undefined ? await measured(wishes) : readResult(read);
+  if (read !== undefined) process.stdout.write(result.scenarios.map(scenarioText).join(''));
+  process.stdout.write(circumstancesText(result));
+  if (json !== undefined) writeFileSync(json, resultText(result));
+  if (html !== undefined) writeFileSync(html, pageOf(result));
+  const failed = result.scenarios.some(({ failures }) => failures.length > 0);
+  // Before it is kept, or it would be compared with itself.
+  const slower = wishes.check && !check(result, results);
+  if (failed || slower) process.exitCode = 1;
+  if (save && !failed) process.stdout.write(`\n  kept in ${keep(result, results)}\n`);
+}
+
+try {
+  const wishes = parseWishes(process.argv.slice(2));
+  if (wishes.list) process.stdout.write(list());
+  else if (wishes.installPeers) installPeers(wishes.names);
+  else await run(wishes);
+} catch (error) {
+  if (!(error instanceof Wrong)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
 }

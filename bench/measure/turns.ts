@@ -19,6 +19,10 @@ export type Target = {
   readonly memoryBytes?: () => number;
   /** What its load has that the others' has not. */
   readonly load?: Partial<SourceOptions>;
+  /** What it has done for a message when its 250 leaves; a column, where the targets differ in it. */
+  readonly durability?: string;
+  /** Why its CPU time is not shown. */
+  readonly cpuUnknown?: string;
 };
 
 /** A kind of load. */
@@ -123,13 +127,15 @@ export class Turns {
 
   table(way: Way, targets: readonly Target[]): Table {
     const latency = way.phase === 'end' ? '250' : 'due to 250';
-    const rows = targets.map(({ name, pid }) => {
+    const durable = new Set(targets.map(({ durability }) => durability)).size > 1;
+    const rows = targets.map(({ name, pid, durability = '', cpuUnknown }) => {
       const turns = this.of(way.name, name);
       const text = (figure: Figure): string => spreadText(this.spread(way.name, name, figure));
       return [
         name,
         text(perSecond),
-        pid === 0 ? '-' : text(cpuMsPerMessage),
+        ...(durable ? [durability] : []),
+        pid === 0 || cpuUnknown !== undefined ? '-' : text(cpuMsPerMessage),
         text(({ phases }) => phases[way.phase].p50Us / 1000),
         text(({ phases }) => phases[way.phase].p99Us / 1000),
         text(({ endToEndP99Ms }) => endToEndP99Ms),
@@ -142,6 +148,7 @@ export class Turns {
       columns: [
         '',
         'messages/s',
+        ...(durable ? ['before its 250'] : []),
         'CPU ms/message',
         `${latency} p50 ms`,
         `${latency} p99 ms`,

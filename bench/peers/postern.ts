@@ -3,7 +3,7 @@
  * runner CPU that the relay needs), killed and started anew on the same spool and the same addresses.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tail } from './tail.ts';
@@ -19,6 +19,8 @@ export type PosternOptions = {
   readonly policy?: string;
   /** Runs the shards so that `killShard` can end one (mortal_main.ts). */
   readonly mortal?: boolean;
+  /** Another checkout to run instead of this one, with what is in its node_modules. */
+  readonly tree?: string;
   /** A minute unless it is said. */
   readonly readyMsMax?: number;
 };
@@ -47,7 +49,7 @@ type Ready = {
   readonly admin: HostPort | null;
 };
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const TREE = fileURLToPath(new URL('../..', import.meta.url));
 const MORTAL_MAIN = fileURLToPath(new URL('./mortal_main.ts', import.meta.url));
 const READY_MS_MAX = 60_000;
 /** Of the log, when it did not become ready. */
@@ -63,7 +65,7 @@ export async function startPostern(options: PosternOptions): Promise<Postern> {
   const logFrom = statSync(logFile).size;
   if (options.policy !== undefined) writeFileSync(policyFile(options), options.policy);
   const startMs = performance.now();
-  const child = spawn(process.execPath, [...profiling(), options.mortal ? MORTAL_MAIN : MAIN], {
+  const child = spawn(process.execPath, [...profiling(), options.mortal ? MORTAL_MAIN : mainOf(options)], {
     env: { ...process.env, ...environmentOf(options) },
     stdio: options.mortal ? ['ignore', log, log, 'ipc'] : ['ignore', log, log],
   });
@@ -133,8 +135,22 @@ function environmentOf(options: PosternOptions): Record<string, string> {
     ...(options.policy !== undefined && { CONFIG: policyFile(options) }),
     ...options.environment,
   };
-  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [`POSTERN_${name}`, value]));
+  const known = optionsOf(options.tree);
+  return Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]) => (known(name) ? [[`POSTERN_${name}`, value]] : [])),
+  );
 }
+
+/** Another revision may not have every option yet, and none starts with one that it does not know. */
+function optionsOf(tree: string | undefined): (name: string) => boolean {
+  if (tree === undefined) return () => true;
+  const table = readFileSync(join(tree, 'src', 'config', 'options.ts'), 'utf8');
+  const keyOf = (name: string): string =>
+    name.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return (name) => new RegExp(`\\b${keyOf(name)}\\b`).test(table);
+}
+
+const mainOf = ({ tree = TREE }: PosternOptions): string => join(tree, 'src', 'main.ts');
 
 async function untilReady(child: ChildProcess, log: Tail, startMs: number, msMax: number): Promise<Ready> {
   let text = '';

@@ -18,9 +18,10 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { processTree } from '../measure/processes.ts';
+import { processTree, treeMemoryBytes } from '../measure/processes.ts';
+import { PEER_DELIVERIES_MAX, PEER_SESSIONS_MAX, type Peer } from './peer.ts';
+import { freePort, untilGreeted } from './port.ts';
 
 export type PostfixOptions = {
   /** An empty folder, or one to be made; every folder above it must be open to other users. */
@@ -55,9 +56,20 @@ export type Postfix = {
 const POSTCONF = '/usr/sbin/postconf';
 const MASTER = '/usr/lib/postfix/sbin/master';
 const READY_MS_MAX = 15_000;
-const POLL_MS = 20;
 
 export const postfixInstalled = (): boolean => process.getuid?.() === 0 && existsSync(MASTER);
+
+export const postfix: Peer = {
+  name: 'postfix',
+  durability: "fsync of the message's file, not of its folder",
+  getIt: 'apt-get install postfix',
+  missing: () => (postfixInstalled() ? undefined : 'not installed, or this is not root'),
+  start: async ({ folder, sinkPort }) => {
+    const { port, version, pids, stop } = await startPostfix({ folder, relayTo: `127.0.0.1:${sinkPort}` });
+    const pid = pids()[0] ?? 0;
+    return { version, port, pid, memoryBytes: () => treeMemoryBytes(pid), stop };
+  },
+};
 
 /** Rejects, with the end of Postfix's log, where it does not come up. */
 export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
@@ -74,7 +86,7 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   const log = (): string =>
     existsSync(logFile) ? readFileSync(logFile, 'utf8').split('\n').slice(-15).join('\n') : '';
   try {
-    await answers(port, master);
+    await untilGreeted(port, READY_MS_MAX, () => master.exitCode !== null);
   } catch (error) {
     killAll();
     throw new Error(`Postfix: ${(error as Error).message}\n${log()}`);
@@ -168,7 +180,7 @@ function mainCf(options: PostfixOptions, logFile: string): string {
     smtpd_client_connection_count_limit: '0',
     smtpd_client_connection_rate_limit: '0',
     smtpd_client_message_rate_limit: '0',
-    default_process_limit: '200',
+    default_process_limit: `${PEER_SESSIONS_MAX}`,
     in_flow_delay: '0',
     message_size_limit: '104857600',
     mailbox_size_limit: '0',
@@ -180,7 +192,7 @@ function mainCf(options: PostfixOptions, logFile: string): string {
     settings.relayhost = `[${relayTo.slice(0, colon)}]:${relayTo.slice(colon + 1)}`;
     // One next hop gets all mail: let it have as many connections as a busy site would be given.
     settings.initial_destination_concurrency = '20';
-    settings.smtp_destination_concurrency_limit = '50';
+    settings.smtp_destination_concurrency_limit = `${PEER_DELIVERIES_MAX}`;
   }
   if (domains.length > 0) {
     settings.virtual_mailbox_domains = domains.join(', ');
@@ -228,38 +240,6 @@ function masterCf(port: number): string {
     'postlog unix-dgram n - n - 1 postlogd',
   ];
   return rows.map((row) => `${row}\n`).join('');
-}
-
-async function answers(port: number, master: ChildProcess): Promise<void> {
-  const endMs = performance.now() + READY_MS_MAX;
-  while (performance.now() < endMs) {
-    if (master.exitCode !== null) throw new Error(`master ended with ${master.exitCode}`);
-    if (await greets(port)) return;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-  throw new Error(`no banner within ${READY_MS_MAX} ms`);
-}
-
-function greets(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' });
-    const done = (good: boolean) => (): void => {
-      socket.destroy();
-      resolve(good);
-    };
-    socket.setTimeout(2_000, done(false));
-    socket.once('data', done(true));
-    socket.once('error', done(false));
-    socket.once('close', done(false));
-  });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }
 
 /** User and group number of a system account. */

@@ -1,6 +1,16 @@
 /** What one fdatasync serves, and what it adds to a 250, from a single session to a thousand. */
 import { LIMITS } from '../../src/config/limits.ts';
-import { type Bench, delivery, faultsOf, LOAD_ENVIRONMENT, type Outcome, pause, type Scenario } from '../bench.ts';
+import {
+  type Bench,
+  delivery,
+  faultsOf,
+  LOAD_ENVIRONMENT,
+  type Outcome,
+  pause,
+  type Ratio,
+  type Scenario,
+  type Spread,
+} from '../bench.ts';
 import type { Child } from '../load/child.ts';
 import type { SinkApi } from '../load/sink.ts';
 import type { SourceApi } from '../load/source.ts';
@@ -72,7 +82,13 @@ async function run(bench: Bench): Promise<Outcome> {
       failures.push(...faults);
     }
   }
-  return { headlines: headlines(figures), tables: [tableOf(figures)], failures, figures };
+  return {
+    headlines: headlines(figures),
+    ratios: SESSIONS.flatMap((sessions) => ratiosOf(figures, sessions)),
+    tables: [tableOf(figures)],
+    failures,
+    figures,
+  };
 }
 
 type Stage = {
@@ -122,8 +138,19 @@ async function measure({ bench, source, sink, postern }: Stage, sessions: number
   };
 }
 
+const spreadAt = (all: readonly Figures[], sessions: number, figure: Figure): Spread =>
+  spreadOf(all.filter((one) => one.sessions === sessions).map((one) => one[figure]));
+
 const at = (all: readonly Figures[], sessions: number, figure: Figure): string =>
-  spreadText(spreadOf(all.filter((one) => one.sessions === sessions).map((one) => one[figure])));
+  spreadText(spreadAt(all, sessions, figure));
+
+function ratiosOf(all: readonly Figures[], sessions: number): Ratio[] {
+  const who = `${sessions} ${sessions === 1 ? 'session' : 'sessions'}`;
+  return [
+    { name: `${who}: messages a sync`, better: 'more', ...spreadAt(all, sessions, 'messagesPerSync') },
+    { name: `${who}: commit to a bare sync`, better: 'less', ...spreadAt(all, sessions, 'commitPerBareSync') },
+  ];
+}
 
 const headlines = (all: readonly Figures[]): string[] =>
   SESSIONS.map(

@@ -1,10 +1,8 @@
 /** 4 KiB messages through each relay in turn, round after round, so that all of them meet the same noise. */
-import { type Bench, LOAD_ENVIRONMENT, type Outcome, type Scenario } from '../bench.ts';
-import { treeMemoryBytes } from '../measure/processes.ts';
-import { cpuMsPerMessage, perSecond, type Target, type Turns, takeTurns, type Way } from '../measure/turns.ts';
-import { startPostern } from '../peers/postern.ts';
-import { startPostfix } from '../peers/postfix.ts';
-import { digits, spreadText } from '../report.ts';
+import type { Bench, Chart, Outcome, Ratio, Scenario } from '../bench.ts';
+import { cpuMsPerMessage, type Figure, perSecond, type Turns, takeTurns, type Way } from '../measure/turns.ts';
+import { type Relay, startRelays } from '../peers/relays.ts';
+import { spreadText } from '../report.ts';
 
 const CONNECTIONS = 50;
 const BYTES = 4096;
@@ -15,26 +13,28 @@ const RATE = 200;
 const WARM_MESSAGES = 300;
 
 const LOAD = { connections: CONNECTIONS, bytes: BYTES, pipelining: true } as const;
-const WAYS: readonly Way[] = [
+type Kind = 'direct' | 'postern' | 'peer';
+type SmallWay = Omit<Way, 'messages'> & { readonly messages: Readonly<Record<Kind, number>> };
+const WAYS: readonly SmallWay[] = [
   {
     name: 'a connection per message',
     load: { ...LOAD, messagesPerConnection: 1 },
     phase: 'end',
-    messages: { direct: 15_000, postern: 10_000, postfix: 2_500 },
+    messages: { direct: 15_000, postern: 10_000, peer: 2_500 },
     warmMessages: WARM_MESSAGES,
   },
   {
     name: 'connections reused',
     load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION },
     phase: 'end',
-    messages: { direct: 60_000, postern: 25_000, postfix: 2_500 },
+    messages: { direct: 60_000, postern: 25_000, peer: 2_500 },
     warmMessages: WARM_MESSAGES,
   },
   {
     name: `${RATE} a second, a connection per message`,
     load: { ...LOAD, messagesPerConnection: 1, rate: RATE },
     phase: 'message',
-    messages: { direct: 600, postern: 600, postfix: 600 },
+    messages: { direct: 600, postern: 600, peer: 600 },
     warmMessages: 0,
   },
 ];
@@ -56,41 +56,62 @@ export const relaySmall: Scenario = {
 async function run(bench: Bench): Promise<Outcome> {
   const ends = { sink: bench.sink(), source: bench.source() };
   const { port } = await ends.sink.call('listen', {});
-  const targets = await startTargets(bench, port);
-  const { turns, failures } = await takeTurns(bench, ends, WAYS, targets);
-  const headlines = WAYS.flatMap((way) =>
-    way.phase === 'end' ? rateLines(turns, way, targets) : latencyLines(turns, way, targets),
-  );
-  return { headlines, tables: WAYS.map((way) => turns.table(way, targets)), failures, figures: turns.all };
+  const relays = await startRelays(bench, port);
+  const ways = WAYS.map((way) => ({ ...way, messages: messagesOf(way, relays) }));
+  const { turns, failures } = await takeTurns(bench, ends, ways, relays);
+  const ratios = ways.flatMap((way) => ratiosOf(turns, way, relays));
+  return {
+    headlines: ratios.map((ratio) => `${ratio.name}: ${spreadText(ratio)}`),
+    ratios,
+    charts: ways.flatMap((way) => chartsOf(turns, way, relays)),
+    relays: relays.map(({ name, version, durability }) => ({ name, version, durability })),
+    tables: ways.map((way) => turns.table(way, relays)),
+    failures,
+    figures: turns.all,
+  };
 }
 
-async function startTargets(bench: Bench, sinkPort: number): Promise<Target[]> {
-  const targets: Target[] = [{ name: 'direct', port: sinkPort, pid: 0 }];
-  const environment = { ...LOAD_ENVIRONMENT, INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}` };
-  const postern = bench.started(await startPostern({ folder: bench.folder('postern'), environment }));
-  targets.push({ name: 'postern', port: postern.outside.port, pid: postern.pid });
-  if (bench.settings.postfix) {
-    const postfix = bench.started(
-      await startPostfix({ folder: bench.folder('postfix'), relayTo: `127.0.0.1:${sinkPort}` }),
-    );
-    const master = postfix.pids()[0] ?? 0;
-    targets.push({ name: 'postfix', port: postfix.port, pid: master, memoryBytes: () => treeMemoryBytes(master) });
-  }
-  return targets;
+function messagesOf({ messages }: SmallWay, relays: readonly Relay[]): Record<string, number> {
+  const kindOf = (name: string): Kind =>
+    name === 'direct' ? 'direct' : name.startsWith('postern') ? 'postern' : 'peer';
+  return Object.fromEntries(relays.map(({ name }) => [name, messages[kindOf(name)]]));
 }
 
-const withPostfix = (targets: readonly Target[]): boolean => targets.some(({ name }) => name === 'postfix');
+const sourceCpu: Figure = ({ cpuMsPerMessage, sourceCpuMsPerMessage }) => cpuMsPerMessage / sourceCpuMsPerMessage;
+const p99Ms =
+  (phase: Way['phase']): Figure =>
+  ({ phases }) =>
+    phases[phase].p99Us / 1000;
 
-function rateLines(turns: Turns, { name }: Way, targets: readonly Target[]): string[] {
-  const toDirect = `${name}: ${spreadText(turns.ratio(name, 'postern', 'direct', perSecond))} of the direct ceiling`;
-  if (!withPostfix(targets)) return [toDirect];
-  const rate = spreadText(turns.ratio(name, 'postern', 'postfix', perSecond));
-  const cpu = spreadText(turns.ratio(name, 'postern', 'postfix', cpuMsPerMessage));
-  return [`${name}: ${rate} times Postfix's rate, at ${cpu} of its CPU time per message`, toDirect];
+/** Postern to each of the others: rate and CPU time where the load takes all it can get, latency where it is the same. */
+function ratiosOf(turns: Turns, { name: way, phase }: Way, relays: readonly Relay[]): Ratio[] {
+  const to = (other: string, words: string, better: Ratio['better'], figure: Figure): Ratio => ({
+    name: `${way}: ${words} / ${other}`,
+    better,
+    ...turns.ratio(way, 'postern', other, figure),
+  });
+  const others = relays.filter(({ name }) => name !== 'postern');
+  if (phase === 'message') return others.map(({ name }) => to(name, 'p99', 'less', p99Ms(phase)));
+  return [
+    ...others.flatMap(({ name, pid, cpuUnknown }) => [
+      to(name, 'rate', 'more', perSecond),
+      ...(pid === 0 || cpuUnknown !== undefined ? [] : [to(name, 'CPU a message', 'less', cpuMsPerMessage)]),
+    ]),
+    { name: `${way}: CPU a message / the source`, better: 'less', ...turns.spread(way, 'postern', sourceCpu) },
+  ];
 }
 
-function latencyLines(turns: Turns, { name }: Way, targets: readonly Target[]): string[] {
-  const p99 = (target: string): string =>
-    `${digits(turns.spread(name, target, ({ phases }) => phases.message.p99Us / 1000).median)} ms`;
-  return [`${name}: p99 of ${p99('postern')}${withPostfix(targets) ? `, Postfix ${p99('postfix')}` : ''}`];
+function chartsOf(turns: Turns, { name: way, phase }: Way, relays: readonly Relay[]): Chart[] {
+  const chart = (title: string, unit: string, figure: Figure, shown: readonly Relay[]): Chart => ({
+    title: `${way}: ${title}`,
+    unit,
+    bars: shown.map(({ name }) => ({ name, ...turns.spread(way, name, figure) })),
+  });
+  if (phase === 'message') return [chart('due to 250, p99', 'ms', p99Ms(phase), relays)];
+  const counted = relays.filter(({ pid, cpuUnknown }) => pid !== 0 && cpuUnknown === undefined);
+  return [
+    chart('rate', 'messages/s', perSecond, relays),
+    chart('CPU', 'ms a message', cpuMsPerMessage, counted),
+    chart('end of data to 250, p99', 'ms', p99Ms(phase), relays),
+  ];
 }
