@@ -156,8 +156,8 @@ export async function deliveryOf(
 }
 
 /**
- * What is wrong with a load that should have gone through whole, in words. `wanted`: how many it had to send; where that
- * is not known, a source that gave up is a fault even if it had nothing left to send.
+ * What is wrong with a load that should have gone through whole, in words. `wanted`: how many it had to send; where
+ * that is not known, a source that gave up is a fault even if it had nothing left to send.
  */
 export function faultsOf(name: string, report: SourceReport, { counts, lost }: Delivery, wanted?: number): string[] {
   const faults: string[] = [];

@@ -27,20 +27,19 @@ function verdict(bound: Bound, scenario: ScenarioResult, before: ScenarioResult 
   const was = find(before)?.median ?? undefined;
   const direction = now.better === 'more' ? 'at least' : 'at most';
   const figures = `${digits(now.median)} (${direction} ${digits(bound.limit)})`;
-  const slow = timesWorse(now.better, now.median, bound.limit) > 1;
-  if (was === undefined) {
-    const text = `${name}: ${figures}; no result of this machine is kept to compare it with`;
-    return slow ? { good: false, text: `${text}; slower is ${bound.path}` } : { good: true, text };
+  let against = 'no result of this machine is kept to compare it with';
+  // Said so that what cannot be compared is not good.
+  let good = timesWorse(now.better, now.median, bound.limit) <= 1;
+  if (was !== undefined) {
+    const times = timesWorse(now.better, now.median, was);
+    good &&= times <= bound.worse;
+    against = `it was ${digits(was)}, ${changeText(times)} (${digits(bound.worse)} times is allowed)`;
   }
-  const times = timesWorse(now.better, now.median, was);
-  const text = `${name}: ${figures}; it was ${digits(was)}, ${changeText(times)} (${digits(bound.worse)} times is allowed)`;
-  // Not the other way round: what cannot be compared is not good.
-  const good = !slow && times <= bound.worse;
-  return good ? { good, text } : { good, text: `${text}; slower is ${bound.path}` };
+  return { good, text: `${name}: ${figures}; ${against}${good ? '' : `; slower is ${bound.path}`}` };
 }
 
 const timesWorse = (better: RatioResult['better'], now: number, was: number): number =>
   better === 'more' ? was / now : now / was;
 
 const changeText = (times: number): string =>
-  times > 1 ? `${digits(times)} times worse` : `${digits(1 / times)} times better`;
+  digits(times) === '1' ? 'as now' : times > 1 ? `${digits(times)} times worse` : `${digits(1 / times)} times better`;

@@ -18,7 +18,8 @@ h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 3rem; border-top: 1px solid va
 .wide { overflow-x: auto; } svg { width: 100%; min-width: 40rem; height: auto; font-size: 12px; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .75rem 0 .25rem; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: right; vertical-align: top; }
+th, td { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: right;
+  vertical-align: top; }
 th { color: var(--soft); font-weight: 600; } th:first-child, td:first-child, .words td { text-align: left; }
 dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0; } .soft, dd { color: var(--soft); }
 .bad { color: var(--bad); font-weight: 600; } figure { margin: 1rem 0; } figcaption { font-weight: 600; }
@@ -26,9 +27,9 @@ summary { cursor: pointer; margin-top: 1rem; }
 `;
 
 const METHOD = [
-  'Source, relay and sink are processes of their own, on loopback of one machine: they share its CPUs. "direct" is the ' +
-    'same load without a relay, the ceiling of what source and sink can do here.',
-  'A rate is end to end: distinct messages at the sink, from the first connect until the last has come. Each carries a ' +
+  'Source, relay and sink are processes of their own, on loopback of one machine: they share its CPUs. "direct" is ' +
+    'the same load without a relay, the ceiling of what source and sink can do here.',
+  'A rate is end to end: distinct messages at the sink, from the first connect until the last has come. Each has a ' +
     'checksum; one that was answered 250 and did not come, or came altered, voids the figures.',
   'Those that are compared take turns within each round, and a ratio is of figures from the same round. Figures are ' +
     'medians over the rounds with (least-most).',
@@ -79,7 +80,7 @@ ${tables.map(({ title, columns, rows }) => table('', title, columns, rows)).join
 <dl>${method.join('')}</dl>
 <details><summary>Every figure</summary>
 ${ratioTable(ratios)}
-${charts.map(({ title, unit, bars }) => table('', `${title}, ${unit}`, ['', ...SPREAD], bars.map(spreadRow))).join('\n')}
+${charts.map(chartTable).join('\n')}
 ${figureTables(figures)}
 </details>
 </section>
@@ -98,6 +99,9 @@ const relayTable = (relays: ScenarioResult['relays']): string =>
     ['', 'version', 'what is done for a message before its 250'],
     relays.map(({ name, version, durability }) => [name, version, durability]),
   );
+
+const chartTable = ({ title, unit, bars }: ScenarioResult['charts'][number]): string =>
+  table('', `${title}, ${unit}`, ['', ...SPREAD], bars.map(spreadRow));
 
 function ratioTable(ratios: ScenarioResult['ratios']): string {
   const rows = ratios.map((ratio) => [...spreadRow(ratio), ratio.better]);

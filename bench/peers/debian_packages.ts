@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** With those packages that it depends on and the machine has not; apt-get reads its lists for that and changes nothing. */
+/** With the packages that it depends on and the machine has not: apt-get is asked what it would install. */
 export function unpackDebian(name: string, folder: string): void {
   const plan = execFileSync('apt-get', ['-s', 'install', '--no-install-recommends', name], { encoding: 'utf8' });
   const packages = [...plan.matchAll(/^Inst (\S+)/gm)].map((match) => match[1] as string);

@@ -41,7 +41,7 @@ export type Peer = {
 /** Peers that are fetched and not installed. */
 export const PEERS_FOLDER = join(fileURLToPath(new URL('../..', import.meta.url)), 'var', 'peers');
 
-/** Raised to the same for all of them: as many at once as any scenario opens here, and no limit on what one may send. */
+/** Raised to the same for all that limit it: more than a scenario that compares has open at once. */
 export const PEER_SESSIONS_MAX = 200;
 /** To the sink at once: it is the one next hop, as a busy site is. */
 export const PEER_DELIVERIES_MAX = 50;

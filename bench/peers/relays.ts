@@ -24,7 +24,7 @@ export type Relay = PeerRelay & Pick<Peer, 'name' | 'durability' | 'cpuUnknown'>
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 const POSTERN: Omit<Peer, 'name' | 'start'> = {
-  durability: 'fdatasync of the journal, one for all that wait',
+  durability: 'a synced write to the journal, one for all that wait',
   getIt: 'it is here',
   missing: () => undefined,
 };

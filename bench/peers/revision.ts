@@ -1,6 +1,6 @@
 /**
  * Another revision of Postern beside this one: its files as git has them, in a folder of the run, with a native build
- * of its own, run by this harness and this Node. Exported, not checked out: a run that is killed leaves nothing in .git.
+ * of its own, run by this harness and this Node. Exported, no worktree: a run that is killed leaves nothing in .git.
  */
 import { type ExecFileSyncOptions, execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';

@@ -83,7 +83,7 @@ const p99Ms =
   ({ phases }) =>
     phases[phase].p99Us / 1000;
 
-/** Postern to each of the others: rate and CPU time where the load takes all it can get, latency where it is the same. */
+/** Postern to each of the others: rate and CPU time where the load takes all it can, latency where it is the same. */
 function ratiosOf(turns: Turns, { name: way, phase }: Way, relays: readonly Relay[]): Ratio[] {
   const to = (other: string, words: string, better: Ratio['better'], figure: Figure): Ratio => ({
     name: `${way}: ${words} / ${other}`,
