@@ -117,19 +117,25 @@ function picture(title: string, svg: string): string {
 type Figures = ScenarioResult['figures'];
 type Leaf = string | number | boolean | null;
 
-/** A list of records as a table of its own; what is neither is told by its path. */
-function figureTables(figures: Figures): string {
-  if (Array.isArray(figures) && figures.length > 0 && figures.every(isRecord)) {
+/** Lists of records as tables of their own; what is in none is told by its path. */
+function figureTables(figures: Figures, title = 'Figures'): string {
+  if (isRecords(figures)) {
     const rows = figures.map((one) => new Map(leaves(one)));
     const columns = [...new Set(rows.flatMap((row) => [...row.keys()]))];
     const cells = rows.map((row) => columns.map((column) => (row.has(column) ? String(row.get(column)) : '')));
-    return table('', 'By round', columns, cells);
+    return table('', title, columns, cells);
   }
-  const rows = leaves(figures).map(([path, leaf]) => [path, String(leaf)]);
-  return table('', 'Figures', ['', 'value'], rows);
+  const entries = isRecord(figures) ? Object.entries(figures) : [['', figures] as const];
+  const single = entries.filter(([, value]) => !isRecords(value)).flatMap(([path, value]) => leaves(value, path));
+  const rows = single.map(([path, leaf]) => [path, String(leaf)]);
+  const lists = entries.filter(([, value]) => isRecords(value)).map(([name, list]) => figureTables(list, name));
+  return [...(rows.length === 0 ? [] : [table('', title, ['', 'value'], rows)]), ...lists].join('\n');
 }
 
-const isRecord = (figures: Figures): boolean =>
+const isRecords = (figures: Figures): figures is Figures[] =>
+  Array.isArray(figures) && figures.length > 0 && figures.every(isRecord);
+
+const isRecord = (figures: Figures): figures is Record<string, Figures> =>
   typeof figures === 'object' && figures !== null && !Array.isArray(figures);
 
 function leaves(figures: Figures, path = ''): [string, Leaf][] {

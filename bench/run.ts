@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url';
 import { Bench, type Outcome, type Scenario } from './bench.ts';
 import { verdicts } from './guard.ts';
 import { parseWishes, type Wishes, Wrong } from './options.ts';
-import { pageOf } from './page.ts';
 import { contenders, PEERS } from './peers/relays.ts';
 import { CHANGED, circumstances, circumstancesText, scenarioText } from './report.ts';
 import {
@@ -63,7 +62,11 @@ function installPeers(names: readonly string[]): void {
     const peer = fetched.find((one) => one.name === name);
     if (peer?.install === undefined)
       throw new Wrong(`${name}: ${fetched.map((one) => one.name).join(', ')} can be fetched`);
-    peer.install();
+    try {
+      peer.install();
+    } catch (error) {
+      throw new Wrong(`${name}: ${(error as Error).message}`);
+    }
     process.stdout.write(`${name}: ${peer.missing() ?? 'is here'}\n`);
   }
 }
@@ -97,8 +100,8 @@ async function measured(wishes: Wishes): Promise<Result> {
 /** True where every bound holds. */
 function check(result: Result, folder: string): boolean {
   const all = verdicts(result, (scenario) => latestKept(folder, result.machine, scenario), BOUNDS);
-  process.stdout.write(`\n${all.map(({ good, text }) => `  ${good ? 'good  ' : 'SLOWER'}  ${text}\n`).join('')}`);
-  if (all.length === 0) process.stdout.write('  SLOWER  nothing that has a bound was measured\n');
+  process.stdout.write(`\n${all.map(({ good, text }) => `  ${good ? 'good  ' : 'FAILED'}  ${text}\n`).join('')}`);
+  if (all.length === 0) process.stdout.write('  FAILED  nothing that has a bound was measured\n');
   return all.length > 0 && all.every(({ good }) => good);
 }
 
@@ -108,7 +111,8 @@ async function run(wishes: Wishes): Promise<void> {
   if (read !== undefined) process.stdout.write(result.scenarios.map(scenarioText).join(''));
   process.stdout.write(circumstancesText(result));
   if (json !== undefined) writeFileSync(json, resultText(result));
-  if (html !== undefined) writeFileSync(html, pageOf(result));
+  // Half a second to load, and of no use to most runs.
+  if (html !== undefined) writeFileSync(html, (await import('./page.ts')).pageOf(result));
   const failed = result.scenarios.some(({ failures }) => failures.length > 0);
   // Before it is kept, or it would be compared with itself.
   const slower = wishes.check && !check(result, results);

@@ -60,6 +60,6 @@ export async function carried(
     duplicates,
     results: arrived?.results ?? {},
     phases: report.phases,
-    faults: faultsOf(name, report, delivered, load.messages),
+    faults: faultsOf(name, report, delivered, load.seconds === undefined ? load.messages : undefined),
   };
 }

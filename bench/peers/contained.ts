@@ -9,7 +9,7 @@
  *
  * Linux, root, and util-linux (unshare, setpriv, mount).
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { processTree, treeMemoryBytes } from '../measure/processes.ts';
@@ -40,32 +40,41 @@ export type Contained = {
   stop(): Promise<void>;
 };
 
+/** Where it finds `folder`, whatever else it cannot see. */
+export const CONTAINED_FOLDER = '/mnt';
+
 const READY_MS_MAX = 20_000;
 /** Of its output, when it does not become ready. */
 const LAST_WORDS_CHARS = 3_000;
 /** User and group numbers for those that the machine does not know; Debian leaves these free. */
 const FIRST_ID = 64_901;
 
+const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
 /** The shell stays, as the first process of the namespace: with it all the others end. */
 const SCRIPT = `set -e
-mount --bind "$1" /mnt
+mount --bind "$1" ${CONTAINED_FOLDER}
 if [ -n "$2" ]; then
   mount --bind "$2" /media
   mount -t overlay overlay -o lowerdir=/media/usr:/usr /usr
 fi
-mount -t overlay overlay -o lowerdir=/mnt/etc:/etc /etc
-mount -t overlay overlay -o lowerdir=/mnt/var:/var /var
-mount --bind /mnt/spool /var/spool
-mount --bind /mnt/log /var/log
+mount -t overlay overlay -o lowerdir=${CONTAINED_FOLDER}/etc:/etc /etc
+mount -t overlay overlay -o lowerdir=${CONTAINED_FOLDER}/var:/var /var
+mount --bind ${CONTAINED_FOLDER}/spool /var/spool
+mount --bind ${CONTAINED_FOLDER}/log /var/log
 mount -t tmpfs tmpfs /run
 shift 2
 "$@" &
 wait $!`;
 
-export const containmentMissing = (): string | undefined =>
-  process.getuid?.() === 0 && existsSync('/usr/bin/unshare') && existsSync('/usr/bin/setpriv')
-    ? undefined
-    : 'it runs in namespaces of its own: that takes root, unshare and setpriv';
+/** Why it cannot be done here: root alone is not enough in most containers. */
+export function containmentMissing(): string | undefined {
+  const tools = ['/usr/bin/unshare', '/usr/bin/setpriv'].every(existsSync);
+  tried ??= tools && spawnSync('unshare', [...NAMESPACES, 'mount', '-t', 'tmpfs', 'tmpfs', '/run']).status === 0;
+  return tried ? undefined : 'it runs in namespaces of its own, and this process may not make any';
+}
+
+let tried: boolean | undefined;
 
 /** Rejects, with the end of its output, where it does not greet in time. */
 export async function startContained(options: ContainedOptions): Promise<Contained> {
@@ -73,9 +82,11 @@ export async function startContained(options: ContainedOptions): Promise<Contain
   layOut(options);
   const logFile = join(folder, 'output');
   const log = openSync(logFile, 'a');
-  const words = ['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const child = spawn('/usr/bin/setpriv', [...words, 'sh', '-c', SCRIPT, name, folder, packages, ...command], {
+  const words = ['--pdeathsig', 'KILL', 'unshare', ...NAMESPACES, 'sh', '-c', SCRIPT, name, folder, packages];
+  const child = spawn('setpriv', [...words, ...command], {
     stdio: ['ignore', log, log],
+    // Ctrl-C is for the runner, which stops it.
+    detached: true,
   });
   closeSync(log);
   const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
@@ -93,8 +104,12 @@ export async function startContained(options: ContainedOptions): Promise<Contain
 async function stop(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  const [outer, first = outer] = processTree(child.pid);
-  process.kill(first as number, 'SIGKILL');
+  const [outer = child.pid, first = outer] = processTree(child.pid);
+  try {
+    process.kill(first, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
   await ended;
 }
 

@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { containmentMissing, startContained } from './contained.ts';
+import { CONTAINED_FOLDER, containmentMissing, startContained } from './contained.ts';
 import { PEERS_FOLDER, type Peer } from './peer.ts';
 import { freePort } from './port.ts';
 
@@ -38,7 +38,7 @@ export const haraka: Peer = {
         'plugins/relay_to_sink.js': plugin(sinkPort),
       },
       folders: { queue: { mode: 0o700 } },
-      command: [process.execPath, join(HARAKA, 'bin', 'haraka'), '-c', folder],
+      command: [process.execPath, join(HARAKA, 'bin', 'haraka'), '-c', CONTAINED_FOLDER],
       port,
     });
     const manifest = readFileSync(join(HARAKA, 'package.json'), 'utf8');

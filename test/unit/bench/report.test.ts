@@ -40,10 +40,13 @@ const outcome: Outcome = {
   relays: [{ name: 'postfix', version: '3.7.11', durability: 'fsync of a file' }],
   tables: [{ title: 'rates', columns: ['', 'messages/s'], rows: [['postern', '4,711 (4,000-5,000)']] }],
   failures: [],
-  figures: [
-    { round: 1, way: 'one', phases: { end: { p99Us: 123_457 } } },
-    { round: 2, way: HOSTILE, twice: true, lost: null },
-  ],
+  figures: {
+    turns: [
+      { round: 1, way: 'one', phases: { end: { p99Us: 123_457 } } },
+      { round: 2, way: HOSTILE, twice: true, lost: null },
+    ],
+    rest: { peak: 987_654_321, tenths: [0.125, 0.25] },
+  },
 };
 
 const resultOf = (scenarios: Result['scenarios'], date = '2026-11-25T01:02:03.456Z'): Result => ({
@@ -191,7 +194,7 @@ describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
     assert.equal(good.stdout.match(/^ {2}good {4}/gm)?.length, BOUNDS.length);
     const slower = read(1.1);
     assert.equal(slower.status, 1);
-    const lines = slower.stdout.split('\n').filter((line) => line.startsWith('  SLOWER  '));
+    const lines = slower.stdout.split('\n').filter((line) => line.startsWith('  FAILED  '));
     assert.equal(lines.length, BOUNDS.length);
     for (const line of lines) assert.match(line, /1\.82 times worse \(1\.\d+ times is allowed\); slower is \w+/);
     assert.match(readFileSync(join(folder, 'page.html'), 'utf8'), /^<!DOCTYPE html>/);
