@@ -43,6 +43,12 @@ export const BUILTIN: readonly RuleText[] = [
     do: { reject: 'The domain in From asks that mail like this be refused (DMARC)' },
   },
   {
+    // Who may write From so that we and a reader see different authors, or none, is past DMARC.
+    id: 'no-author',
+    when: { side: 'outside', dmarc: 'permerror' },
+    do: { reject: 'Write one From field with addresses of one domain, in a header section of usual size' },
+  },
+  {
     id: 'dmarc-quarantine',
     when: { side: 'outside', 'dmarc.disposition': 'quarantine' },
     // The inside has a folder for it, and the reader there; an operator here would have to read everybody's mail.

@@ -4,7 +4,6 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { monotonicMs, wallMs } from '../base/clock.ts';
-import type { FilteredEnvelope } from '../filters/filter.ts';
 import { composeEdits } from '../message/edits.ts';
 import type { ContentFacts, Edit, Envelope, Side } from '../message/envelope.ts';
 import type { Via } from '../message/received.ts';
@@ -35,14 +34,6 @@ export function viaOf({ address, name }: Caller, hello: Hello | null, secure: TL
     extended: hello?.verb === 'EHLO',
     tls: secure === null ? null : { protocol: secure.getProtocol() ?? '', cipher: secure.getCipher()?.name ?? '' },
   };
-}
-
-/** As filters are told of it; Node does not tell the bits, but the names of all ciphers in use do. */
-export function filteredTls(secure: TLSSocket | null): FilteredEnvelope['tls'] {
-  if (secure === null) return null;
-  const cipher = secure.getCipher()?.name ?? '';
-  const bits = /CHACHA20|AES_?256/.test(cipher) ? 256 : /AES_?128/.test(cipher) ? 128 : 0;
-  return { version: secure.getProtocol() ?? '', cipher, bits };
 }
 
 export type Acceptance = { readonly id: string } | Refused;

@@ -22,12 +22,13 @@ import { unknownRecipientWaitMs } from '../policy/harvest.ts';
 import { judgeRecipient } from '../policy/recipient.ts';
 import type { Rule, Verdict } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
-import type { Command, MailCommand } from '../smtp/command.ts';
+import type { Command } from '../smtp/command.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
 import * as smtp from '../smtp/session.ts';
 import type { Because, Refused } from './because.ts';
 import { briefCosts, briefFacts, byFilter, refusalOf, who } from './because.ts';
 import { ContentInspection } from './content_inspection.ts';
+import { filteredEnvelope, type Told } from './filtered_envelope.ts';
 import type { Caller } from './front_door.ts';
 import type { Kept, Passage } from './passage.ts';
 import { filterRefusal, objectionIn, passageOf } from './passage.ts';
@@ -45,13 +46,6 @@ type Known = { facts: Facts; asked: readonly Asked[]; pending: Promise<Gathered>
 
 const NOTHING_NEW: Gathered = { facts: {}, asked: [] };
 const nothingKnown = (): Known => ({ facts: {}, asked: [], pending: [] });
-
-/** What is known at MAIL of who says it. */
-type Told = {
-  readonly command: MailCommand;
-  readonly hello: Hello | null;
-  readonly tls: FilteredEnvelope['tls'];
-};
 
 type Judged = { readonly verdict: Verdict; readonly refused: Decision };
 
@@ -170,21 +164,10 @@ export class Inspection {
     return this.#settle(this.#known).then(() => (this.#over ? null : (this.#askFilters(told) ?? null)));
   }
 
-  #askFilters({ command: { sender, smtpUtf8 }, hello, tls }: Told): Promise<Objection | null> | undefined {
-    const { side, address, identity } = this.#subject;
-    const { 'client.name': pointer = null, 'client.confirmed': confirmed = false } = this.#known.facts;
-    this.#panel = new PanelExamination(this.#policy.filters, {
-      side,
-      id: this.#session,
-      hostname: this.#relay.config.hostname,
-      client: { address, port: 0, name: confirmed ? pointer : null, pointer },
-      helo: hello?.client ?? '',
-      extended: hello?.verb === 'EHLO',
-      tls,
-      user: identity ?? null,
-      sender,
-      smtpUtf8,
-    });
+  #askFilters(told: Told): Promise<Objection | null> | undefined {
+    const ours = { id: this.#session, hostname: this.#relay.config.hostname };
+    const envelope = filteredEnvelope(this.#subject, this.#known.facts, told, ours);
+    this.#panel = new PanelExamination(this.#policy.filters, envelope);
     return this.#panel.sender();
   }
 

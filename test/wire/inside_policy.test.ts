@@ -1,5 +1,5 @@
 /**
- * Mail from inside under a policy: who may send as whom, by network and by login; a hijacked account is held, not carried;
+ * Mail from inside under a policy: who may send as whom, by network and by login; a hijacked account is held;
  * and the same rules, filters, parts and headers as for mail from outside.
  */
 import assert from 'node:assert/strict';

@@ -22,7 +22,8 @@ test('a list of ten million lines', async (context) => {
     renameSync(`${file}.new`, file);
   };
   const policyOf = (entries: string): string =>
-    `rules: [ { id: listed, when: { from.domain: { in: deny } }, do: { reject: "No" } } ]\nlists: { deny: { ${entries} } }\n`;
+    'rules: [ { id: listed, when: { from.domain: { in: deny } }, do: { reject: "No" } } ]\n' +
+    `lists: { deny: { ${entries} } }\n`;
   write(policyOf('entries: [before.example]'));
   const peer = await SmtpPeer.start();
   context.after(() => peer.close());

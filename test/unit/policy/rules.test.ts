@@ -165,6 +165,7 @@ test('what the built-in rules are for', () => {
   assert.equal(at('data', { side: 'inside', 'rate.exceeded': ['senders'] })?.tag, 'hold');
   assert.equal(at('data', { dmarc: 'fail', 'dmarc.disposition': 'reject' })?.rule, 'dmarc-reject');
   assert.equal(at('data', { dmarc: 'fail', 'dmarc.policy': 'reject', 'dmarc.disposition': 'none' }), null);
+  assert.equal(at('data', { dmarc: 'permerror', 'dmarc.disposition': 'none' })?.rule, 'no-author');
   const quarantined = rules.judge('data', { ...outside, 'dmarc.disposition': 'quarantine' }, NO_LISTS);
   assert.deepEqual([quarantined.final, quarantined.tags], [null, [{ header: 'X-Spam-Flag', value: 'YES' }]]);
   assert.equal(at('data', { virus: ['Eicar'] })?.rule, 'virus');
