@@ -112,7 +112,9 @@ function changeLines({ changes }: Checked): readonly string[] {
   const bytes = body === null || body === 'replaced' ? body : `${body.removed} bytes out, ${body.added} in`;
   return [
     `from     ${sender === '' ? '<>' : field(sender, true)}`,
-    ...recipients.map((each) => `to       ${field(each, true)}`),
+    ...recipients.map(
+      ({ address, route }) => `to       ${field(address, false)}${route === null ? '' : ` by ${route}`}`,
+    ),
     ...removed.map((each) => `remove   ${unfolded(each)}`),
     ...added.map((each) => `add      ${unfolded(each)}`),
     ...(bytes === null ? [] : [`body     ${bytes}`]),

@@ -11,7 +11,8 @@ export type Changes = {
   /** Bytes of the body that are taken out, and that come in their place; a filter may replace all of it. */
   readonly body: { readonly removed: number; readonly added: number } | 'replaced' | null;
   readonly sender: string;
-  readonly recipients: readonly string[];
+  /** `route`: where a rule sends it; null: where the router does. */
+  readonly recipients: readonly { readonly address: string; readonly route: string | null }[];
 };
 
 export function changesOf({ edits, sender, recipients }: Envelope, { header, body }: Passage): Changes {
@@ -31,7 +32,7 @@ export function changesOf({ edits, sender, recipients }: Envelope, { header, bod
     added: without(now, old),
     body: body !== null ? 'replaced' : inBody.length > 0 ? taken : null,
     sender,
-    recipients: recipients.map(({ address }) => address),
+    recipients: recipients.map(({ address, route = null }) => ({ address, route })),
   };
 }
 

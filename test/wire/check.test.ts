@@ -112,6 +112,7 @@ rules:
   - { id: lottery, when: { header.subject: { like: "*lottery*" } }, do: { reject: "No luck" } }
   - { id: away, when: { from: away@client.example }, do: { discard: true } }
   - { id: keep, when: { mime.extensions: [exe] }, do: { hold: true } }
+  - { id: elsewhere, when: { rcpt: { like: "list@*" } }, do: { route: "smtp://192.0.2.25:25" } }
   - { id: never, when: { client.country: XX }, do: { reject: "No" } }
 rewrite: { addresses: [ { inside: "alice@${DOMAIN}", outside: "a.liddell@${DOMAIN}" } ] }
 `;
@@ -205,12 +206,34 @@ describe('beside a session under the same policy', () => {
     );
     assert.equal(code, 0);
     const { changes, leftOut } = JSON.parse(out) as CheckReport;
-    assert.deepEqual(changes!.recipients, [`alice@${DOMAIN}`]);
+    assert.deepEqual(changes!.recipients, [{ address: `alice@${DOMAIN}`, route: null }]);
     assert.ok(changes!.removed.includes('X-MS-Exchange-Organization-SCL: 1'), out);
     for (const field of changes!.removed) assert.ok(!arrived.content.includes(`${field}\r\n`), field);
     const names = (fields: string) => fields.replace(/^(Received:)[\s\S]*/, '$1');
     for (const field of changes!.added) assert.ok(arrived.content.includes(names(field)), field);
     assert.ok(leftOut.includes('never'));
+  });
+
+  test('where a rule sends it is told, for whom it does', async () => {
+    const { out, code } = await run(
+      { ...ENVIRONMENT, POSTERN_CONFIG: policy },
+      [
+        '--ip',
+        '127.0.0.1',
+        '--helo',
+        'a.example',
+        '--from',
+        'a@client.example',
+        '--to',
+        `list@${DOMAIN}`,
+        '--to',
+        BOB,
+        '-',
+      ],
+      'Subject: x\n\n',
+    );
+    assert.equal(code, 0, out);
+    assert.match(out, new RegExp(`^to {7}list@${DOMAIN} by smtp://192\\.0\\.2\\.25:25\nto {7}${BOB}\n`, 'm'));
   });
 
   test('a wait is told, and not waited for', async () => {

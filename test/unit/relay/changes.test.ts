@@ -24,7 +24,7 @@ test('a field that is changed goes and comes, as a whole; one of two equal ones 
   ]);
   assert.deepEqual(removed, ['Received: from pc7\r\n\tby inner', 'X-A: 1']);
   assert.deepEqual(added, ['Received: from us', 'Received: from hidden\r\n\tby inner']);
-  assert.deepEqual([body, sender, recipients], [null, '', ['b@x.example']]);
+  assert.deepEqual([body, sender, recipients], [null, '', [{ address: 'b@x.example', route: null }]]);
 });
 
 test('text beyond ASCII is read as what it is', () => {
