@@ -1,6 +1,6 @@
 /**
- * Mail from inside under a policy: who may send as whom, by network and by login; a hijacked account is held;
- * and the same rules, filters, parts and headers as for mail from outside.
+ * Mail from inside under a policy: who may send as whom, by network and by login; a hijacked account is held, not
+ * carried; and the same rules, filters, parts and headers as for mail from outside.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
