@@ -48,11 +48,11 @@ const parents = (path: string): string[] => {
   return steps.map((_, index) => steps.slice(0, index + 1).join('/'));
 };
 
-test("README's policy file has no faults, nor have the rules in its text", () => {
-  const file = /```yaml\n([\s\S]*?)```/.exec(README)?.[1] ?? '';
+test("README's policy files have no faults, nor have the rules in its text", () => {
+  const files = [...README.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text!);
   const rules = [...README.matchAll(/`(\{ id: [^`]+ \})`/g)].map(([, rule]) => `rules: [ ${rule} ]`);
-  assert.ok(file !== '' && rules.length > 0);
-  for (const text of [file, ...rules]) {
+  assert.ok(files.length > 0 && rules.length > 0);
+  for (const text of [...files, ...rules]) {
     const yaml = parseYaml('README.md', text);
     assert.ok('value' in yaml, text);
     const parsed = parsePolicy(yaml.value);
