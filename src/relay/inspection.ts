@@ -34,13 +34,11 @@ import type { Kept, Passage } from './passage.ts';
 import { filterRefusal, objectionIn, passageOf } from './passage.ts';
 import type { Policy } from './policy.ts';
 import type { Relay } from './relay.ts';
-import { RuleRoutes } from './rule_routes.ts';
+import { RuleWishes } from './rule_wishes.ts';
 import type { ContentTap } from './tee.ts';
 import type { Witness } from './witness.ts';
 
 export type Decision = Refused | null;
-
-type Tag = Verdict['tags'][number];
 
 type Known = { facts: Facts; asked: readonly Asked[]; pending: Promise<Gathered>[] };
 
@@ -79,8 +77,7 @@ export class Inspection {
   #favoured = false;
   /** Of the transaction, those that may have it. */
   #recipients = { favoured: 0, others: 0 };
-  #tags: Tag[] = [];
-  #routes = new RuleRoutes();
+  #wishes = new RuleWishes();
   /** Unknown recipients of this session. */
   #unknown = 0;
   #spf: SpfResult | Promise<SpfResult> | null = null;
@@ -124,7 +121,7 @@ export class Inspection {
       }
       case 'RCPT': {
         const { mailbox } = command;
-        this.#routes.about = command.recipient;
+        this.#wishes.about = command.recipient;
         this.#subject = { ...this.#subject, recipient: mailbox };
         // Its facts are this recipient's alone.
         const known = this.#said('rcpt', { rcpt: printMailbox(mailbox), 'rcpt.domain': mailbox.domain });
@@ -202,8 +199,7 @@ export class Inspection {
     this.#transaction = this.#said('mail', { from: sender, 'from.domain': mailbox?.domain ?? '' });
     if (this.#accepted === 'transaction') this.#accepted = 'no';
     this.#recipients = { favoured: 0, others: 0 };
-    this.#tags = [];
-    this.#routes = new RuleRoutes();
+    this.#wishes = new RuleWishes();
     this.#content = null;
     this.#spf = this.#authenticates ? this.#startSpf(sender) : null;
     return this.#enter('mail', this.#transaction);
@@ -273,13 +269,8 @@ export class Inspection {
     const refused = filtered === null ? null : this.#objected('data', objectionIn(filtered), findings?.asked);
     if (refused !== null) return refused;
     if (filtered?.verdict === 'discard' || filtered?.verdict === 'hold') kept ??= filtered.verdict;
-    const tags = this.#tags.map(fieldOf).join('');
-    const wishes = { policy: this.#policy, side: this.#subject.side, tags, kept };
-    const passage = passageOf(wishes, findings, {
-      ...transaction,
-      recipients: this.#routes.ofEach(transaction.recipients),
-    });
-    return { ...passage, recipients: this.#routes.ofAll(passage.recipients) };
+    const judged = { policy: this.#policy, side: this.#subject.side, wishes: this.#wishes, kept };
+    return passageOf(judged, findings, transaction);
   }
 
   #enter(stage: Stage, into: Known): Decision | Promise<Decision> {
@@ -346,8 +337,7 @@ export class Inspection {
     const { trials, final } = verdict;
     this.#witness?.judged(stage, trials, facts);
     for (const { rule, matched } of trials) if (matched) this.#tell(stage, rule, facts);
-    this.#tags.push(...verdict.tags);
-    this.#routes.say(stage, verdict.route);
+    this.#wishes.note(stage, verdict);
     if (final?.tag !== 'reject' && final?.tag !== 'defer') return { verdict, refused: null };
     const asked = [...sets].flatMap((set) => set.asked);
     const clauses = this.#policy.decisive(trials.at(-1)!.rule, facts);
@@ -391,5 +381,3 @@ export class Inspection {
     return tarpitSeconds > 0 ? this.#delayed(refused, tarpitSeconds * 1000) : refused;
   }
 }
-
-const fieldOf = ({ header, value }: Tag): string => `${header}: ${value}\r\n`;

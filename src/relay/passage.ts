@@ -9,6 +9,7 @@ import type { Refusal } from '../smtp/replies.ts';
 import type { Transaction } from '../smtp/session.ts';
 import type { ContentFindings } from './content_inspection.ts';
 import type { Policy } from './policy.ts';
+import type { RuleWishes } from './rule_wishes.ts';
 
 /** What the rules, and who looked at its content, want of a message that may pass. */
 export type Passage = {
@@ -31,23 +32,23 @@ export type Kept = 'discard' | 'hold' | null;
 type Judged = {
   readonly policy: Policy;
   readonly side: Side;
-  /** Fields that rules add. */
-  readonly tags: string;
+  readonly wishes: RuleWishes;
   readonly kept: Kept;
 };
 
 export function passageOf(
-  { policy, side, tags, kept }: Judged,
+  { policy, side, wishes, kept }: Judged,
   findings: ContentFindings | null,
   transaction: Transaction,
 ): Passage {
-  const { sender, recipients } = transaction;
+  const { rewriting, document } = policy;
+  const direction = side === 'inside' ? 'outwards' : 'inwards';
+  const envelope = envelopeOf(transaction, wishes, findings?.consensus ?? null, rewriting, direction);
+  const { fields } = wishes;
   const discard = kept === 'discard';
   const hold = kept === 'hold';
-  if (findings === null) return { discard, hold, edits: {}, fields: tags, sender, recipients, body: null, header: '' };
-  const { rewriting, document } = policy;
+  if (findings === null) return { discard, hold, edits: {}, fields, ...envelope, body: null, header: '' };
   const { consensus, section, results } = findings;
-  const direction = side === 'inside' ? 'outwards' : 'inwards';
   const stripped = stripParts(findings.leaves, document.mime.strip, side, findings.header);
   const wanted = consensus?.body ?? null;
   // It stands behind the header section as it came, all of it; and nobody has looked for parts in it.
@@ -57,7 +58,7 @@ export function passageOf(
     discard,
     // Where parts could not all be taken out, or a filter's body not be put in, a person decides.
     hold: hold || (!asWanted && !discard),
-    fields: `${results === null ? '' : results.field}${tags}`,
+    fields: `${results === null ? '' : results.field}${fields}`,
     edits: {
       authentication: results?.edits ?? [],
       strip: body === null ? (stripped?.edits ?? []) : [],
@@ -65,7 +66,7 @@ export function passageOf(
       filters: consensus === null ? [] : headerEdits(section, consensus.headers).edits,
       rewrite: rewriting?.edits(section, direction) ?? [],
     },
-    ...envelopeOf(transaction, consensus, rewriting, direction),
+    ...envelope,
     body,
     header: findings.header,
   };
@@ -81,21 +82,22 @@ export function filterRefusal({ filter, reply: { code, enhanced, text } }: Objec
 export const objectionIn = ({ decided, reply }: Consensus): Objection | null =>
   decided === null || reply === undefined ? null : { filter: decided, reply };
 
-/** Whom the message is from and for, after filters and the table of addresses. */
+/** Whom the message is from and for, and by which way, after filters and the table of addresses. */
 function envelopeOf(
   transaction: Transaction,
+  wishes: RuleWishes,
   consensus: Consensus | null,
   rewriting: Rewriting | null,
   direction: Direction,
 ): Pick<Passage, 'sender' | 'recipients'> {
   const { add = [], remove = [] } = consensus?.recipients ?? {};
   const gone = new Set(remove);
-  const stay = transaction.recipients.filter((each) => !gone.has(each.address));
+  const stay = wishes.ofEach(transaction.recipients).filter((each) => !gone.has(each.address));
   const known = new Set(stay.map((each) => each.address));
   const more = add.filter((address) => !known.has(address)).map((address): Recipient => ({ address }));
   const mapped = (address: string): string => rewriting?.address(address, direction) ?? address;
   return {
     sender: mapped(consensus?.sender ?? transaction.sender),
-    recipients: [...stay, ...more].map((each) => ({ ...each, address: mapped(each.address) })),
+    recipients: wishes.ofAll([...stay, ...more].map((each) => ({ ...each, address: mapped(each.address) }))),
   };
 }

@@ -1,18 +1,23 @@
 /**
- * Where rules send one transaction's recipients. At rcpt a route is of one recipient; at headers and data it is of all
- * of them, those that a filter has added as well, and goes before: a later stage knows more.
+ * What rules want of one transaction's message beside letting it pass: header fields, and other servers. At rcpt a
+ * route is of one recipient; at headers and data it is of all of them, those that a filter has added as well, and goes
+ * before: a later stage knows more.
  */
 import type { Recipient } from '../message/envelope.ts';
 import type { Stage } from '../policy/facts.ts';
+import type { Verdict } from '../policy/rules.ts';
 
-export class RuleRoutes {
+export class RuleWishes {
+  /** For the top of the message. */
+  fields = '';
   /** Whom the rules of rcpt are asked about. */
   about: Recipient | null = null;
   readonly #own = new Map<Recipient, string>();
   #all: string | null = null;
 
   /** What the rules of a stage have said. */
-  say(stage: Stage, route: string | null): void {
+  note(stage: Stage, { tags, route }: Verdict): void {
+    for (const { header, value } of tags) this.fields += `${header}: ${value}\r\n`;
     if (route === null) return;
     if (stage === 'rcpt') this.#own.set(this.about!, route);
     else this.#all = route;
