@@ -57,8 +57,7 @@ export type ParsedPolicy = { readonly document: PolicyDocument } | { readonly fa
 /** `value` is what the file holds; null: there is no file, or nothing in it. */
 export function parsePolicy(value: unknown): ParsedPolicy {
   const parsed = DOCUMENT.safeParse(value ?? {});
-  if (!parsed.success)
-    return { faults: parsed.error.issues.map(({ path, message }) => ({ path: path.map(step), message })) };
+  if (!parsed.success) return { faults: [...formFaults(parsed.error), ...ruleFaults(value as object)] };
   const { rules, builtin, ...sections } = parsed.data;
   const faults: Fault[] = [...crossFaults(sections)];
   const lists = new Set(Object.keys(sections.lists));
@@ -72,6 +71,23 @@ export function parsePolicy(value: unknown): ParsedPolicy {
   );
   const serving = parseRules(wanted, lists, ['greylist'], faults);
   return faults.length > 0 ? { faults } : { document: { ...sections, rules: [...own, ...serving] } };
+}
+
+/** A key that nobody knows is told where it stands, not where the map around it begins. */
+const formFaults = ({ issues }: z.ZodError): readonly Fault[] =>
+  issues.flatMap((issue): readonly Fault[] => {
+    const path = issue.path.map(step);
+    if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
+    return issue.keys.map((key) => ({ path: [...path, key], message: 'there is no such key' }));
+  });
+
+/** What is wrong with those rules whose form is right, though something else in the file has none. */
+function ruleFaults(value: { readonly rules?: unknown; readonly lists?: unknown }): readonly Fault[] {
+  const faults: Fault[] = [];
+  const rules: readonly unknown[] = Array.isArray(value.rules) ? value.rules.slice(0, RULES_MAX) : [];
+  const formed = rules.map((rule) => RULE.safeParse(rule).data ?? null);
+  parseRules(formed, new Set(Object.keys(Object(value.lists ?? {}))), ['rules'], faults);
+  return faults;
 }
 
 /** Whom the greylist lets through stands in its section. */

@@ -88,15 +88,16 @@ const STANDS: Partial<Record<Action['tag'], { readonly from: Stage; readonly usu
   route: { from: 'rcpt', usual: 'rcpt' },
 };
 
-/** `lists` are the names that `in` may use beside networks. Rules with faults are left out. */
+/** `lists` are the names that `in` may use beside networks. Rules with faults are left out; null: one without form. */
 export function parseRules(
-  values: readonly z.output<typeof RULE>[],
+  values: readonly (z.output<typeof RULE> | null)[],
   lists: ReadonlySet<string>,
   path: readonly (string | number)[],
   faults: Fault[],
 ): readonly Rule[] {
   const ids = new Set<string>();
   return values.flatMap((value, at): readonly Rule[] => {
+    if (value === null) return [];
     const here = [...path, at];
     const before = faults.length;
     if (ids.has(value.id))

@@ -6,9 +6,21 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { TRUNCATED_RESPONSE } from 'dns-packet';
 import { createDns } from '../../src/net/dns.ts';
-import type { ScriptedDns } from '../support/dns_server.ts';
-import { cnameLoop, drop, forgeriesFirst, garbage, many, servfail, startScriptedDns } from '../support/dns_server.ts';
+import type { Behaviour, ScriptedDns } from '../support/dns_server.ts';
+import {
+  after as afterEvent,
+  cnameLoop,
+  drop,
+  forgeriesFirst,
+  garbage,
+  many,
+  RCODE,
+  replyTo,
+  servfail,
+  startScriptedDns,
+} from '../support/dns_server.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { INTEROP_SKIPPED, run } from '../support/programs.ts';
 import { authenticate, dkimOf, ED25519, HEADER, PASSED, RECORDS, RSA, signed } from '../unit/facts/mail.ts';
@@ -23,7 +35,7 @@ before(async () => {
 });
 after(() => resolver.close());
 
-const ourDns = () => createDns({ servers: [resolver], timeoutMsMax: TIMEOUT_MS });
+const ourDns = (timeoutMsMax = TIMEOUT_MS) => createDns({ servers: [resolver], timeoutMsMax });
 
 /** `message` with what `tool` puts on top. */
 async function by(
@@ -74,11 +86,11 @@ describe('dkimpy', { skip: INTEROP_SKIPPED }, () => {
 });
 
 describe('a resolver that', () => {
-  const judged = async (behaviour: Parameters<ScriptedDns['always']>[0]) => {
+  const judged = async (behaviour: Behaviour, msMax?: number) => {
     const message = await signed(MESSAGE);
     resolver.always(behaviour);
     try {
-      const { dkim, dmarc } = await authenticate(message, ourDns(), { spf: PASSED });
+      const { dkim, dmarc } = await authenticate(message, ourDns(msMax), { spf: PASSED });
       return [dkim[0]?.result, dmarc.result];
     } finally {
       resolver.always((exchange) => exchange.reply(exchange.honest));
@@ -90,5 +102,26 @@ describe('a resolver that', () => {
   test('is silent', async () => assert.deepEqual(await judged(drop), ['temperror', 'temperror']));
   test('sends rubbish', async () => assert.deepEqual(await judged(garbage), ['temperror', 'temperror']));
   test('loops', async () => assert.deepEqual(await judged(cnameLoop), ['temperror', 'temperror']));
+  test('is slow, but not too slow', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const asked: string[] = [];
+    const late: Behaviour = (exchange) => {
+      asked.push(exchange.name);
+      if (asked.length === 2) resolve(); // the first answer waits until the second question has come
+      afterEvent(promise)(exchange);
+    };
+    assert.deepEqual(await judged(late, 20_000), ['pass', 'pass']);
+    assert.ok(asked.length >= 2);
+  });
+  test('sends texts without end, over TCP too, is not believed', async () => {
+    const huge: Behaviour = ({ query, name, transport, reply }) => {
+      if (transport === 'udp') return reply({ ...replyTo(query, RCODE.noerror), flags: TRUNCATED_RESPONSE });
+      const txt = Array.from({ length: 240 }, () => 'v=DKIM1; k=rsa; p='.padEnd(250, 'A'));
+      reply(replyTo(query, RCODE.noerror, [{ name, type: 'TXT', class: 'IN', ttl: 60, data: txt }]));
+    };
+    const [dkim, dmarc] = await judged(huge, 20_000);
+    assert.match(dkim!, /error$/);
+    assert.match(dmarc!, /^(?:none|temperror|permerror)$/);
+  });
   test('answers what was not asked', async () => assert.deepEqual(await judged(many(500)), ['temperror', 'temperror']));
 });

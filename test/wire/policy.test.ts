@@ -124,9 +124,17 @@ describe('the policy file', () => {
       writeFileSync(`${file}.new`, text);
       renameSync(`${file}.new`, file);
     };
-    replace(RULES.replace('from.domain: bad.example', 'from.domian: bad.example'));
+    const faulty = RULES.replace('from.domain: bad.example', 'from.domian: bad.example');
+    replace(`${faulty}greylist: { waitSeconds: soon }\nlimts: []\n`);
     const refused = await postern.logged('policy-refused');
-    assert.match(String(refused.faults), /policy\.yaml:6: rules\.3\.when\.from\.domian: there is no fact/);
+    const lines = faulty.split('\n').length;
+    const expected = [
+      /policy\.yaml:6: rules\.3\.when\.from\.domian: there is no fact/,
+      new RegExp(`policy\\.yaml:${lines}: greylist\\.waitSeconds: `),
+      new RegExp(`policy\\.yaml:${lines + 1}: limts: there is no such key`),
+    ];
+    for (const fault of expected) assert.match((refused.faults as string[]).join('\n'), fault);
+    assert.equal((refused.faults as string[]).length, expected.length);
     await client.command('MAIL FROM:<a@bad.example>', 451);
     replace(RULES.replace('bad.example', 'other.example'));
     await postern.logged('policy-loaded');
