@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Daemon } from '../support/daemons.ts';
 import { startDaemon } from '../support/daemons.ts';
+import { FakeDns } from '../support/fake_dns.ts';
 import { examine, MESSAGE, startFilter } from '../support/filters.ts';
 import { openFolder } from '../support/folders.ts';
 import { INTEROP_SKIPPED } from '../support/programs.ts';
+import { authenticate, dkimOf } from '../unit/facts/mail.ts';
 
 /** The test string of the anti-virus trade, in two halves, so that this file does not frighten anybody. */
 const EICAR = `${'X5O!P%@AP[4\\PZX54(P^)7CC)7}$'}${'EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'}`;
@@ -209,14 +211,16 @@ describe('spamd', { skip: INTEROP_SKIPPED }, () => {
 
 describe('opendkim, as a milter', { skip: INTEROP_SKIPPED }, () => {
   let daemon: Daemon;
+  let record = '';
   before(async () => {
     const folder = folderFor('opendkim');
-    const { privateKey } = generateKeyPairSync('rsa', {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', {
       modulusLength: 2048,
-      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      publicKeyEncoding: { type: 'spki', format: 'der' },
       privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
     });
     writeFileSync(join(folder, 'key.pem'), privateKey, { mode: 0o644 });
+    record = `v=DKIM1; k=rsa; p=${publicKey.toString('base64')}`;
     daemon = await startDaemon({
       name: 'opendkim',
       prepare: (port) => {
@@ -231,7 +235,8 @@ describe('opendkim, as a milter', { skip: INTEROP_SKIPPED }, () => {
   });
   after(() => daemon?.stop());
 
-  test('signs what comes from inside, message after message', async () => {
+  test('signs what comes from inside, message after message, and its signatures hold', async () => {
+    const dns = new FakeDns({ 'TXT s._domainkey.client.example': [record] });
     const { filter } = startFilter({ type: 'milter', at: `tcp://127.0.0.1:${daemon.port}` });
     for (let message = 0; message < 3; message++) {
       const findings = await examine(filter);
@@ -239,7 +244,10 @@ describe('opendkim, as a milter', { skip: INTEROP_SKIPPED }, () => {
       const signature = findings.headers.find((change) => change.name === 'DKIM-Signature');
       assert.ok(signature?.tag === 'add' && signature.before !== 'end');
       assert.match(signature.value, /^ v=1; a=rsa-sha256; c=relaxed\/relaxed; d=client\.example; s=s;\r\n/);
-      assert.match(signature.value, /\bbh=[A-Za-z0-9+/]+=*;/);
+      const outgoing = `DKIM-Signature:${signature.value}\r\n${MESSAGE}`;
+      assert.deepEqual(dkimOf(await authenticate(outgoing, dns)), ['pass'], outgoing);
+      const changed = outgoing.replace(/\r\n\r\n([^\r\n])/, '\r\n\r\nx$1');
+      assert.deepEqual(dkimOf(await authenticate(changed, dns)), ['fail: body'], changed);
     }
     await filter.close();
   });
@@ -273,6 +281,9 @@ describe('opendmarc, as a milter', { skip: INTEROP_SKIPPED }, () => {
     const dated = `Date: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@client.example>\r\n${MESSAGE}`;
     const whole = await examine(filter, dated);
     assert.equal(whole.failure, undefined);
+    const [results] = whole.headers;
+    assert.ok(results?.tag === 'add' && results.name === 'Authentication-Results');
+    assert.match(results.value, /^ mx\.postern\.test; dmarc=\w+ .*header\.from=client\.example$/);
     const twice = await examine(filter, `From: mallory@other.example\r\n${dated}`);
     assert.equal(twice.failure, undefined);
     assert.deepEqual([twice.verdict, twice.reply?.code], ['reject', 550], 'two From fields');

@@ -22,8 +22,10 @@ test('a list of ten million lines', async (context) => {
     renameSync(`${file}.new`, file);
   };
   const policyOf = (entries: string): string =>
-    'rules: [ { id: listed, when: { from.domain: { in: deny } }, do: { reject: "No" } } ]\n' +
-    `lists: { deny: { ${entries} } }\n`;
+    [
+      'rules: [ { id: listed, when: { from.domain: { in: deny } }, do: { reject: "No" } } ]',
+      `lists: { deny: { ${entries} } }`,
+    ].join('\n');
   write(policyOf('entries: [before.example]'));
   const peer = await SmtpPeer.start();
   context.after(() => peer.close());
