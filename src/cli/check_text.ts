@@ -108,7 +108,7 @@ function endLines({ delayMs, reply }: StageReport): readonly string[] {
 
 function changeLines({ changes }: Checked): readonly string[] {
   if (changes === null) return [];
-  const { removed, added, body, sender, recipients, routes } = changes;
+  const { removed, added, body, sender, recipients } = changes;
   const bytes = body === null || body === 'replaced' ? body : `${body.removed} bytes out, ${body.added} in`;
   return [
     `from     ${sender === '' ? '<>' : field(sender, true)}`,

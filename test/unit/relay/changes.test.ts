@@ -10,15 +10,14 @@ const HEADER = 'Received: from pc7\r\n\tby inner\r\nX-A: 1\r\nX-A: 1\r\nSubject:
 const BYTES = Buffer.from(HEADER, 'utf8').toString('latin1');
 
 function changes(edits: readonly Edit[], body: Buffer | null = null, header = BYTES) {
-  const recipients = [{ address: 'b@x.example' }, { address: 'c@x.example', route: 'smtp://10.0.0.9:25' }];
-  const envelope = { edits: composeEdits({ firewall: edits }), sender: '', recipients };
+  const envelope = { edits: composeEdits({ firewall: edits }), sender: '', recipients: [{ address: 'b@x.example' }] };
   return changesOf(envelope as unknown as Envelope, { header, body } as unknown as Passage);
 }
 
 test('a field that is changed goes and comes, as a whole; one of two equal ones goes once', () => {
   const name = BYTES.indexOf('pc7');
   const second = BYTES.lastIndexOf('X-A: 1\r\n');
-  const { removed, added, body, sender, recipients, routes } = changes([
+  const { removed, added, body, sender, recipients } = changes([
     { at: 0, drop: 0, insert: 'Received: from us\r\n' },
     { at: name, drop: 3, insert: 'hidden' },
     { at: second, drop: 8, insert: '' },
