@@ -32,6 +32,8 @@ export class PolicyFile {
   readonly #rates = ratesMemory();
   readonly #pushed: PushedHashes;
   #greylist: KeptGreylist | null = null;
+  /** The last that was read without faults. */
+  #read: PolicyInForce | null = null;
   /** The last reading that was asked for, ended or not; and the one that has not begun. */
   #last: Promise<unknown> = Promise.resolve();
   #next: Promise<PolicyRead> | null = null;
@@ -51,6 +53,14 @@ export class PolicyFile {
     return this.#pushed;
   }
 
+  /**
+   * The last file that was read without faults, with the recipients that were pushed last: these must not wait for long
+   * lists to be read again, nor for a file that has faults now. Null before the first reading.
+   */
+  get inForce(): PolicyInForce | null {
+    return this.#read === null ? null : { ...this.#read, hashes: this.#pushed.inForce };
+  }
+
   /** What an earlier process kept; once, before the first `read`. */
   async open(): Promise<void> {
     const fault = await this.#pushed.load();
@@ -65,7 +75,7 @@ export class PolicyFile {
     if (this.#next !== null) return this.#next;
     const reading = this.#last.then(() => {
       this.#next = null;
-      return this.#read();
+      return this.#readFile();
     });
     this.#next = reading;
     this.#last = reading.catch(() => {}); // whoever asked for it hears of that
@@ -81,7 +91,7 @@ export class PolicyFile {
     await this.#greylist?.close();
   }
 
-  async #read(): Promise<PolicyRead> {
+  async #readFile(): Promise<PolicyRead> {
     const read = readPolicyDocument(this.#file);
     return 'faults' in read ? read : await this.#load(read.document);
   }
@@ -99,6 +109,7 @@ export class PolicyFile {
       document.rules.map(({ id, action, dryRun }) => ({ rule: id, action: action.tag, dryRun })),
     );
     const examined = this.filters.begin(filterLabels(document.filters, this.#shards));
-    return { policy: { document, ...memories, hashes: this.#pushed.inForce, held, examined } };
+    this.#read = { document, ...memories, hashes: this.#pushed.inForce, held, examined };
+    return { policy: this.#read };
   }
 }

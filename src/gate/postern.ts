@@ -169,7 +169,7 @@ export class Postern {
       config.spoolDir,
       config.workers,
       (detail) => this.#sink.log('source-trouble', { source: 'policy', detail }),
-      () => void this.reloadPolicy(),
+      () => this.#putInForce(),
     );
     this.#supervisor = new Supervisor(
       {
@@ -269,7 +269,7 @@ export class Postern {
       this.#sink.log('policy-refused', { file, faults: read.faults });
       return false;
     }
-    this.#supervisor.reloadPolicy(read.policy);
+    this.#putInForce();
     this.#sink.log('policy-loaded', { file, rules: read.policy.document.rules.length });
     return true;
   }
@@ -336,6 +336,12 @@ export class Postern {
       await this.#closeOperator();
       await place?.release();
     }
+  }
+
+  /** As it stands at this moment: a push may have come since the file was read. */
+  #putInForce(): void {
+    const policy = this.#policy.inForce;
+    if (policy !== null) this.#supervisor.reloadPolicy(policy);
   }
 
   #pushes(): Pushes {
