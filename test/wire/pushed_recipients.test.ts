@@ -102,7 +102,7 @@ test('over TCP with the token, which SIGHUP changes; neither it nor a guess is e
   for (const secret of [...TOKENS, 'a-wrong-guess', SALT]) assert.ok(!log.includes(secret));
 });
 
-test('what is pushed is in force though the policy file has faults meanwhile, and stays so when it is mended', async () => {
+test('what is pushed is in force though the policy file has faults meanwhile, and stays so', async () => {
   const text = readFileSync(configFile, 'utf8');
   writeFileSync(configFile, `${text}limts: []\n`);
   postern.signal('SIGHUP');
