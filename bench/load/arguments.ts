@@ -4,6 +4,7 @@
  * A fault names the option and says what is right; all of them are told at once, and the program ends with 2 before it
  * has touched a socket. `--help` is printed from the same rows.
  */
+import { accessSync, constants } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { nearest } from '../../src/config/nearest.ts';
 
@@ -58,6 +59,19 @@ export const option = <T>(value: string, reader: Reader<T>, help: string, preset
 });
 
 export const text: Reader<string> = { right: 'a text', read: (given) => (given === '' ? undefined : given) };
+
+/** Of a file that is there. */
+export const file: Reader<string> = {
+  right: 'a file that can be read',
+  read: (given) => {
+    try {
+      accessSync(given, constants.R_OK);
+      return given;
+    } catch {
+      return undefined;
+    }
+  },
+};
 
 /** For what goes into a command line of SMTP: a control character would end it, or make it another. */
 export const line: Reader<string> = {

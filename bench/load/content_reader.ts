@@ -23,12 +23,12 @@ export type Arrived = {
   readonly intact: boolean;
   /** What stands above the stamp's line: header fields that were put on top. Empty without a stamp. */
   readonly above: Buffer;
-  /** The whole content, where the reader was told to keep it. */
+  /** The whole content, where the reader was told to keep it and it is not too large. */
   readonly content: Buffer | undefined;
 };
 
 export class ContentReader {
-  readonly #keep: boolean;
+  readonly #keptBytesMax: number;
   #kept: Buffer[] = [];
   #held: Buffer = NOTHING;
   #atStart = true;
@@ -39,8 +39,9 @@ export class ContentReader {
   #stampedBytes = 0;
   #crc = 0;
 
-  constructor(keep: boolean) {
-    this.#keep = keep;
+  /** Of more than `keptBytesMax` bytes nothing is kept; 0: of no message. */
+  constructor(keptBytesMax: number) {
+    this.#keptBytesMax = keptBytesMax;
   }
 
   /** Reads DATA content from `at` on. The index behind the end of data, or -1 where it is still to come. */
@@ -66,7 +67,7 @@ export class ContentReader {
       stamp,
       intact: stamp !== undefined && stamp.bytes === this.#stampedBytes && stamp.crc === this.#crc,
       above: this.#above,
-      content: this.#keep ? Buffer.concat(this.#kept) : undefined,
+      content: this.#keptBytesMax > 0 && this.#bytes <= this.#keptBytesMax ? Buffer.concat(this.#kept) : undefined,
     };
     this.#kept = [];
     this.#held = NOTHING;
@@ -116,9 +117,14 @@ export class ContentReader {
     if (to <= from) return;
     this.#bytes += to - from;
     const part = text.subarray(from, to);
-    if (this.#keep) this.#kept.push(part);
+    if (this.#keptBytesMax > 0) this.#keep(part);
     if (this.#stamp !== undefined) this.#check(part);
     else if (this.#head !== undefined) this.#seek(part);
+  }
+
+  #keep(part: Buffer): void {
+    if (this.#bytes <= this.#keptBytesMax) this.#kept.push(part);
+    else this.#kept = [];
   }
 
   #check(part: Buffer): void {

@@ -7,10 +7,13 @@ const FILES_MAX = 100_000;
 const CR = 13;
 const LF = 10;
 
-export function emlFolder(folder: string): Texts {
-  const names = readdirSync(folder)
+export const emlNames = (folder: string): readonly string[] =>
+  readdirSync(folder)
     .filter((name) => name.toLowerCase().endsWith('.eml'))
     .sort();
+
+export function emlFolder(folder: string): Texts {
+  const names = emlNames(folder);
   if (names.length === 0) throw new Error(`${folder} has no .eml file`);
   if (names.length > FILES_MAX) throw new Error(`${folder} has more than ${FILES_MAX} .eml files`);
   const texts: Buffer[] = [];

@@ -47,7 +47,7 @@ export class Source implements LaneOwner<Lane> {
   readonly #failed: Record<string, number> = {};
   readonly #recipientsRefused: Record<string, number> = {};
   readonly #connectFailed: Record<string, number> = {};
-  #lanes: Lane[] = [];
+  readonly #lanes = new Set<Lane>();
   #parked: Lane[] = [];
   #attempted = 0;
   /** Sessions, or lanes of a ramp, that have begun. */
@@ -92,7 +92,7 @@ export class Source implements LaneOwner<Lane> {
     const cpuBefore = process.cpuUsage();
     this.#startUs = this.#lastAliveUs = nowUs();
     this.#endUs = this.#startUs + this.#seconds * 1e6;
-    this.#lanes = Array.from({ length: this.#connections }, (_, index) => new Lane(this, index));
+    for (let index = 0; index < this.#connections; index++) this.#lanes.add(new Lane(this, index));
     const finished = new Promise<void>((resolve) => {
       this.#finish = resolve;
     });
@@ -127,7 +127,7 @@ export class Source implements LaneOwner<Lane> {
     return {
       ...this.progress(),
       errors: this.#errors,
-      connectionsOpen: this.#lanes.reduce((sum, lane) => sum + (lane.closed ? 0 : 1), 0),
+      connectionsOpen: [...this.#lanes].filter((lane) => !lane.closed).length,
       message: this.phases.message.lap(),
     };
   }
@@ -194,9 +194,9 @@ export class Source implements LaneOwner<Lane> {
   }
 
   #retire(lane: Lane): void {
-    if (lane.closed) this.#lanes = this.#lanes.filter((other) => other !== lane);
+    if (lane.closed) this.#lanes.delete(lane);
     else lane.run(); // finds nothing to do and says QUIT
-    if (this.#lanes.length === 0) this.#finish();
+    if (this.#lanes.size === 0) this.#finish();
   }
 
   /** As many lanes go to work as messages or sessions are due. At the end all do, to close. */
@@ -224,7 +224,7 @@ export class Source implements LaneOwner<Lane> {
 
   #sweep(): void {
     const now = nowUs();
-    if (now - this.#lastAliveUs > this.#giveUpUs && this.#lanes.every((lane) => lane.closed || lane.opening)) {
+    if (now - this.#lastAliveUs > this.#giveUpUs && [...this.#lanes].every((lane) => lane.closed || lane.opening)) {
       this.#gaveUp = true;
       this.stop();
       for (const lane of this.#lanes) lane.cut();

@@ -66,7 +66,7 @@ export class SinkSession {
     this.#socket = socket;
     this.#behaviour = behaviour;
     this.#arrivals = arrivals;
-    this.#reader = new ContentReader(behaviour.onMessage !== undefined);
+    this.#reader = new ContentReader(behaviour.onMessage === undefined ? 0 : behaviour.messageBytesMax);
     arrivals.connections++;
     arrivals.connectionsOpen++;
     socket.setNoDelay(true);
@@ -95,9 +95,11 @@ export class SinkSession {
   #wait(ms: number, then: () => void): void {
     this.#flush();
     this.#mode = 'waiting';
+    this.#socket.pause();
     setTimeout(() => {
       if (this.#socket.destroyed) return;
       this.#mode = 'command';
+      this.#socket.resume();
       then();
       this.#flush();
       this.#feed(NOTHING);
@@ -138,7 +140,8 @@ export class SinkSession {
       } else break;
     }
     if (at < chunk.length && this.#mode !== 'closing') {
-      if (this.#mode === 'command' && chunk.length - at > LINE_BYTES_MAX) this.#close('500 5.5.2 line too long\r\n');
+      const line = this.#mode === 'command' || this.#mode === 'auth';
+      if (line && chunk.length - at > LINE_BYTES_MAX) this.#close('500 5.5.2 line too long\r\n');
       else this.#pending = chunk.subarray(at);
     }
     this.#flush();

@@ -1,7 +1,8 @@
 /** The options of the sink program, and what they ask of a `Sink`. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import {
   decimal,
+  file,
   flag,
   line,
   listOf,
@@ -59,8 +60,8 @@ const TABLE = {
   hostname: option('NAME', line, 'said in the banner', 'sink.example'),
   lmtp: flag('answer for each recipient at the end'),
   without: option('LIST', listOf(oneOf(...EXTENSIONS)), 'does not offer these extensions', ''),
-  'tls-cert': optional('FILE', path, 'PEM; with it and --tls-key STARTTLS is offered'),
-  'tls-key': optional('FILE', path, 'PEM'),
+  'tls-cert': optional('FILE', file, 'PEM; with it and --tls-key STARTTLS is offered'),
+  'tls-key': optional('FILE', file, 'PEM'),
   tls: flag('TLS from the first byte, no STARTTLS'),
 
   delay: option('LIST', listOf(delay), 'replies late: end:20 or mail:1-5, ms; several with commas', ''),
@@ -92,7 +93,6 @@ export const SINK_PROGRAM: Program<typeof TABLE> = {
     const faults: string[] = [];
     if ((cert === undefined) !== (key === undefined)) faults.push('--tls-cert and --tls-key: both or neither');
     if (tls && cert === undefined) faults.push('--tls needs --tls-cert and --tls-key');
-    for (const file of [cert, key]) if (file !== undefined && !existsSync(file)) faults.push(`${file} does not exist`);
     const stages = values.delay.map(([stage]) => stage);
     const twice = stages.find((stage, index) => stages.indexOf(stage) !== index);
     if (twice !== undefined) faults.push(`--delay has ${twice} twice`);
@@ -123,7 +123,7 @@ export function sinkOptionsOf(values: SinkValues): SinkOptions {
     tls:
       cert === undefined || key === undefined
         ? undefined
-        : { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') },
+        : { cert: pemIn('tls-cert', cert), key: pemIn('tls-key', key) },
   };
   return {
     host: values.host,
@@ -135,4 +135,11 @@ export function sinkOptionsOf(values: SinkValues): SinkOptions {
     refuse,
     ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<SinkOptions>),
   };
+}
+
+/** An empty text would be no certificate at all, without an error from anybody. */
+function pemIn(option: string, path: string): string {
+  const pem = readFileSync(path, 'utf8');
+  if (!pem.includes('-----BEGIN ')) throw new Error(`--${option} ${JSON.stringify(path)}: what is right is a PEM file`);
+  return pem;
 }

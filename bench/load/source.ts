@@ -75,8 +75,8 @@ function sourceOrExit(args: readonly string[]): {
 
 async function program(): Promise<void> {
   const { source, quiet, json } = sourceOrExit(process.argv.slice(2));
-  process.on('SIGINT', () => source.stop());
-  process.on('SIGTERM', () => source.stop());
+  // Once: who asks twice does not want to wait for what is under way.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => source.stop());
   const hide = quiet ? undefined : showProgress(source);
   const report = await source.run();
   hide?.();

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import {
   decimal,
+  file,
   flag,
   line,
   listOf,
@@ -10,14 +11,14 @@ import {
   optional,
   type Program,
   type Reader,
-  text,
   type Values,
   whole,
 } from './arguments.ts';
+import { emlNames } from './eml_folder.ts';
 import type { Credentials } from './lane_opening.ts';
 import { isLoopback } from './loopback.ts';
 import type { SourceOptions } from './source_settings.ts';
-import { type LogNormal, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN } from './text_sizes.ts';
+import { bytesOf, type LogNormal, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, TEXTS_BYTES_MAX } from './text_sizes.ts';
 
 const MESSAGES = 1000;
 const SECONDS = 3600;
@@ -46,7 +47,16 @@ const address: Reader<string> = {
   read: (given) => (/^[^\p{Cc}<>]*$/u.test(given) && !/%\{(?![1-9]\d{0,8}\})/.test(given) ? given : undefined),
 };
 
-const path: Reader<string> = { right: 'a path', read: text.read };
+const emlFiles: Reader<string> = {
+  right: 'a folder with .eml files in it',
+  read: (given) => {
+    try {
+      return emlNames(given).length > 0 ? given : undefined;
+    } catch {
+      return undefined;
+    }
+  },
+};
 
 const TABLE = {
   host: option('NAME', line, 'the server', '127.0.0.1'),
@@ -76,14 +86,14 @@ const TABLE = {
   resume: flag('later connections take up the TLS session of the one before'),
   auth: optional('HOW', oneOf('PLAIN', 'LOGIN'), 'log in: PLAIN or LOGIN'),
   user: optional('NAME', line, 'for --auth'),
-  'password-file': optional('FILE', path, 'for --auth; its first line'),
+  'password-file': optional('FILE', file, 'for --auth; its first line'),
 
   from: option('ADDRESS', address, 'sender: %n is the number of the message', 'bench@source.example'),
   to: option('ADDRESS', address, 'recipient: %r is its number, %{K} a drawn one below K', 'user%r@example.org'),
   recipients: option('N', whole(1, 10_000), 'of a message', '1'),
   bytes: option('N', whole(MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX), 'of a message, with its header', '4096'),
   sizes: optional('M:S[:MAX]', sizes, 'log-normal sizes: median bytes, sigma, most bytes'),
-  eml: optional('FOLDER', path, 'its .eml files in turn, a stamp on top of each'),
+  eml: optional('FOLDER', emlFiles, 'its .eml files in turn, a stamp on top of each'),
 
   'slow-share': option('SHARE', decimal(0, 0.99), 'of the connections dribble a byte at a time', '0'),
   'slow-byte-ms': option('MS', whole(1, 60_000), 'between those bytes', '1000'),
@@ -118,6 +128,10 @@ export const SOURCE_PROGRAM: Program<typeof TABLE> = {
       ],
       [rate !== undefined && values['think-ms'] > 0, '--think-ms with --rate: messages are due when they are due'],
       [eml !== undefined && values.sizes !== undefined, '--eml and --sizes: one of them is right'],
+      [
+        values.sizes !== undefined && bytesOf(values.sizes) > TEXTS_BYTES_MAX,
+        `--sizes: the texts would need more than ${TEXTS_BYTES_MAX} bytes; a smaller MAX is right`,
+      ],
       [crowdOf(values).good < 1, '--slow-share and --misbehaving-share leave no connection for mail'],
       [
         !isLoopback(values.host) && !values['yes-i-may-load-this-host'],

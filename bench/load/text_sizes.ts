@@ -27,12 +27,15 @@ export type Texts = { readonly texts: readonly Buffer[]; readonly choose: (index
 export const oneSize = (bytes: number): Texts => ({ texts: [plainText(bytes - STAMP_BYTES)], choose: () => 0 });
 
 export function manySizes(run: number, distribution: LogNormal): Texts {
-  const sizes = sizesOf(distribution);
-  if (sizes.reduce((sum, bytes) => sum + bytes, 0) > TEXTS_BYTES_MAX)
+  if (bytesOf(distribution) > TEXTS_BYTES_MAX)
     throw new Error(`messages of such sizes need more than ${TEXTS_BYTES_MAX} bytes: a lower maximum is wanted`);
-  const texts = sizes.map((bytes) => plainText(bytes - STAMP_BYTES));
+  const texts = sizesOf(distribution).map((bytes) => plainText(bytes - STAMP_BYTES));
   return { texts, choose: (index) => random(run * 1_000_003 + index).below(texts.length) };
 }
+
+/** Of all its texts together. */
+export const bytesOf = (distribution: LogNormal): number =>
+  sizesOf(distribution).reduce((sum, bytes) => sum + bytes, 0);
 
 /** Box and Muller's normal deviates of an even grid instead of chance. */
 export function sizesOf({ medianBytes, sigma, bytesMax }: LogNormal): readonly number[] {

@@ -22,6 +22,9 @@ const faultsOf = (parsed: { readonly tag: string; readonly faults?: readonly str
 const source = (line: string) => parse(SOURCE_PROGRAM, words(line));
 const sink = (line: string) => parse(SINK_PROGRAM, words(line));
 
+const mail = temporaryFolder('mail');
+writeFileSync(join(mail, '1.eml'), 'Subject: x\n\nx\n');
+
 describe('options that are not right', () => {
   const wrong: readonly (readonly [line: string, fault: RegExp])[] = [
     ['--prot 25', /^--prot is no option; did you mean --port\?/],
@@ -47,7 +50,8 @@ describe('options that are not right', () => {
     ['--hello a\x01b', /without control characters/],
     ['--auth CRAM-MD5', /PLAIN or LOGIN/],
     ['--auth PLAIN --user a', /^--auth, --user and --password-file: all of them or none/],
-    ['--password-file x', /all of them or none/],
+    ['--password-file /dev/null', /all of them or none/],
+    ['--password-file /nonexistent', /^--password-file "\/nonexistent": what is right is a file/],
     ['--tls --starttls', /one of them is right/],
     ['--resume', /^--resume needs/],
     ['--ahead', /^--ahead needs --pipelining/],
@@ -57,7 +61,10 @@ describe('options that are not right', () => {
     ['--bdat --chunk-bytes 127', /from 128/],
     ['--rate 1 --sessions-per-second 1', /one of them is right/],
     ['--rate 1 --think-ms 1', /messages are due when they are due/],
-    ['--eml x --sizes 1000:1', /one of them is right/],
+    [`--eml ${mail} --sizes 1000:1`, /one of them is right/],
+    ['--eml /nonexistent', /^--eml "\/nonexistent": what is right is a folder with \.eml files in it/],
+    [`--eml ${temporaryFolder('no-mail')}`, /what is right is a folder with \.eml files in it/],
+    ['--sizes 50000000:0', /^--sizes: .* a smaller MAX is right/],
     ['--connections 2 --slow-share 0.5 --misbehaving-share 0.1', /leave no connection/],
     ['--host 192.0.2.1', /^--host 192.0.2.1 is not this machine: --yes-i-may-load-this-host/],
     ['--host mail.example.org', /is not this machine/],
@@ -81,7 +88,8 @@ describe('options that are not right', () => {
     ['--refuse rcpt:451:1.1', /STAGE:CODE/],
     ['--refuse rcpt:451:0.6,rcpt:550:0.6', /more than all/],
     ['--tls', /needs --tls-cert/],
-    ['--tls-cert x', /both or neither/],
+    ['--tls-cert /dev/null', /both or neither/],
+    ['--tls-cert /nonexistent', /a file that can be read/],
   ];
   for (const [line, fault] of wrongOfSink)
     it(`sink ${line}`, () => assert.match(faultsOf(sink(line))[0] ?? 'none', fault));
@@ -162,7 +170,7 @@ describe('options that are right', () => {
       misbehaving: 0,
       slowByteMs: 12,
     });
-    assert.equal(optionsOf('--eml x').emlFolder, 'x');
+    assert.equal(optionsOf(`--eml ${mail}`).emlFolder, mail);
     assert.equal(optionsOf('--pipelining --ahead').ahead, true);
     assert.deepEqual([optionsOf('--rate 2.5').rate, optionsOf('--tls').implicitTls], [2.5, true]);
   });
@@ -231,7 +239,7 @@ function start(
     errors += text;
   });
   const closed = new Promise<Ended>((resolve) => child.once('close', (code) => resolve({ code, output, errors })));
-  return { child, ended: within(program, closed) };
+  return { child, ended: within(program, closed).finally(() => child.kill('SIGKILL')) };
 }
 
 describe('the programs', { timeout: 60_000 }, () => {
@@ -247,14 +255,12 @@ describe('the programs', { timeout: 60_000 }, () => {
 
   it('end with 2 where something cannot be had', async () => {
     await withSink({}, async ({ port }) => {
-      const [folder, password, taken] = await Promise.all([
-        start('source', ['--eml', temporaryFolder('none')]).ended,
-        start('source', ['--auth', 'PLAIN', '--user', 'u', '--password-file', '/nonexistent']).ended,
+      const [key, taken] = await Promise.all([
+        start('sink', ['--port', '0', '--tls-cert', '/dev/null', '--tls-key', '/dev/null']).ended,
         start('sink', ['--port', `${port}`]).ended,
       ]);
-      assert.deepEqual([folder.code, password.code, taken.code], [2, 2, 2]);
-      assert.match(folder.errors, /no \.eml file/);
-      assert.match(password.errors, /\/nonexistent/);
+      assert.deepEqual([key.code, taken.code], [2, 2]);
+      assert.match(key.errors, /^bench:sink: .*PEM/);
       assert.match(taken.errors, /EADDRINUSE/);
     });
   });

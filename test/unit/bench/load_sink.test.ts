@@ -222,6 +222,17 @@ describe('mail that is kept', { timeout: 30_000 }, () => {
     }
   });
 
+  it('is none where the message is too large', async () => {
+    const got: Delivered[] = [];
+    await withSink({ messageBytesMax: 2000, onMessage: (one) => got.push(one) }, async (sink) => {
+      for (const bytes of [2001, 2000, 100_000]) await send(sink, { messages: 2, bytes, bdat: bytes === 2000 });
+    });
+    assert.deepEqual(
+      got.map(({ content }) => content.length),
+      [2000, 2000],
+    );
+  });
+
   it('is not mixed with what was there', async () => {
     const storeFolder = temporaryFolder('kept-twice');
     await withSink({ storeFolder }, async (sink) => void (await send(sink, { messages: 1 })));
