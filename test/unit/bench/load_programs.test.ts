@@ -133,10 +133,9 @@ describe('options that are right', () => {
     const options = optionsOf(
       '--host localhost --port 25 --local-addresses 127.0.0.1,127.0.0.2 --lmtp --hello h --connections 9 ' +
         '--messages 8 --seconds 7 --sessions-per-second 6.5 --ramp 5 --messages-per-connection 4 --think-ms 3 ' +
-        '--silence-seconds 2 --give-up-seconds 1 --pipelining --bdat --chunk-bytes 500 ' +
-        '--starttls --resume --auth login ' +
-        `--user u --password-file ${folder}/password --from f@x --to t@x --recipients 11 --sizes 2000:1:3000 ` +
-        '--slow-byte-ms 12',
+        '--silence-seconds 2 --give-up-seconds 1 --pipelining --bdat --chunk-bytes 500 --starttls --resume ' +
+        `--auth login --user u --password-file ${folder}/password --from f@x --to t@x --recipients 11 ` +
+        '--sizes 2000:1:3000 --slow-byte-ms 12',
     );
     assert.deepEqual(options, {
       host: 'localhost',
