@@ -3,6 +3,7 @@
  * message that it is shown against its stamp. As a forked child it takes the calls of `FiltersApi` (child.ts).
  */
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { Arrivals, type RunCounts } from './arrivals.ts';
 import { CHILD_FLAG, serve } from './child.ts';
 import { ContentReader } from './content_reader.ts';
@@ -13,8 +14,8 @@ export type FilterType = keyof typeof SERVERS;
 export const FILTER_TYPES = Object.keys(SERVERS) as FilterType[];
 
 export type FiltersApi = {
-  /** The port of each, on loopback. */
-  readonly listen: (nothing: undefined) => Promise<Readonly<Record<FilterType, number>>>;
+  /** Where each is, as `at` of a filter has it: in a folder, a Unix socket; else a port of loopback. */
+  readonly listen: (folder: string | null) => Promise<Readonly<Record<FilterType, string>>>;
   /** What each has seen of a run of the source. */
   readonly counts: (run: number) => Readonly<Record<FilterType, RunCounts>>;
 };
@@ -29,14 +30,17 @@ function reading(type: FilterType): Reading {
   };
 }
 
-async function listen(): Promise<Record<FilterType, number>> {
-  const ports = {} as Record<FilterType, number>;
+async function listen(folder: string | null): Promise<Record<FilterType, string>> {
+  const places = {} as Record<FilterType, string>;
   for (const type of FILTER_TYPES) {
     const server = SERVERS[type](() => reading(type));
-    await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, resolve));
-    ports[type] = (server.address() as AddressInfo).port;
+    const where = folder === null ? { host: '127.0.0.1', port: 0 } : { path: join(folder, type) };
+    await new Promise<void>((resolve) => server.listen({ ...where, backlog: 4096 }, resolve));
+    const address = server.address() as AddressInfo | string;
+    if (typeof address === 'string') places[type] = `unix:${address}`;
+    else places[type] = `${type === 'http' ? 'http' : 'tcp'}://127.0.0.1:${address.port}`;
   }
-  return ports;
+  return places;
 }
 
 const counts = (run: number): Record<FilterType, RunCounts> =>

@@ -15,6 +15,7 @@ const FILES = [
   'journal.ts',
   'edits.ts',
   'authentication.ts',
+  'filters.ts',
 ] as const;
 const nameOf = (file: string): string => file.replace(/\.ts$/, '');
 

@@ -1,4 +1,7 @@
 /** The same mail through two Posterns in turn: one shows all of it to a milter, an HTTP hook and a clamd. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Bench, delivery, faultsOf, type Outcome, pause, type Scenario } from '../bench.ts';
 import { Child } from '../load/child.ts';
 import { FILTER_TYPES, type FiltersApi, type FilterType } from '../load/filters.ts';
@@ -50,7 +53,7 @@ export const relayFilters: Scenario = {
   name: 'relay-filters',
   question: 'what do three filters that answer at once cost, in CPU time a message and in memory a session?',
   load:
-    `a milter, an HTTP hook and a clamd (stand-ins in one process); ${BYTES}-byte messages, ${CONNECTIONS} at once, ` +
+    `a milter, an HTTP hook and a clamd (stand-ins in one process, Unix sockets); ${BYTES}-byte messages, ${CONNECTIONS} at once, ` +
     `through a Postern with them and one without, in turn: (a) a connection per message, (b) reused for ` +
     `${MESSAGES_PER_CONNECTION} each; then ${LARGE_SESSIONS} sessions at once, each with one message of ` +
     `${LARGE_BYTES} bytes, through new ones of either kind, with ${mib(MEMORY_BYTES_MAX)} for content that waits for its delivery`,
@@ -78,7 +81,7 @@ async function run(bench: Bench): Promise<Outcome> {
   const ends = { sink: bench.sink(), source: bench.source() };
   const { port: sinkPort } = await ends.sink.call('listen', {});
   const filters = bench.started(new Child<FiltersApi>('filters.ts'));
-  const policy = policyOf(await filters.call('listen', undefined));
+  const policy = policyOf(await filters.call('listen', socketFolder(bench)));
   const stage: Stage = { bench, ends, filters, sinkPort, policy };
   const targets: Target[] = [];
   for (const name of [WITHOUT, WITH]) {
@@ -101,11 +104,20 @@ async function run(bench: Bench): Promise<Outcome> {
   };
 }
 
-function policyOf(ports: Readonly<Record<FilterType, number>>): string {
-  const filters = FILTER_TYPES.map((type) => {
-    const at = `${type === 'http' ? 'http' : 'tcp'}://127.0.0.1:${ports[type]}`;
-    return { name: type, type, at, connectionsMax: LARGE_SESSIONS };
-  });
+/** The path of a socket has 107 bytes, which a folder of the repository may not leave. */
+function socketFolder(bench: Bench): string {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
+  bench.started({ stop: async () => rmSync(folder, { recursive: true, force: true }) });
+  return folder;
+}
+
+function policyOf(places: Readonly<Record<FilterType, string>>): string {
+  const filters = FILTER_TYPES.map((type) => ({
+    name: type,
+    type,
+    at: places[type],
+    connectionsMax: LARGE_SESSIONS,
+  }));
   return JSON.stringify({ filters }); // which is YAML
 }
 
