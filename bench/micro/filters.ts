@@ -1,5 +1,5 @@
 /**
- * Question: what CPU time does a message of 4 KiB cost by each of our filter clients, with a filter that answers at once?
+ * Question: what CPU time does a message of 4 KiB cost by each filter client, where the filter answers at once?
  *
  * The filters are stand-ins in a process of their own (load/filters.ts), so what is counted is the client's: system
  * calls first of all, in each of which the kernel carries the bytes over, too. It would surprise us if the three

@@ -17,6 +17,8 @@ const BYTES = 4096;
 /** As relay-small. */
 const MESSAGES_PER_CONNECTION = 500;
 const WARM_MESSAGES = 300;
+/** Where both have the same to do in the same time, and what is done at once for several messages is as much. */
+const RATE = 300;
 const LARGE_SESSIONS = 100;
 const QUICK_LARGE_SESSIONS = 10;
 const LARGE_BYTES = 10_000_000;
@@ -47,16 +49,24 @@ const WAYS: readonly Way[] = [
     messages: 12_000,
     warmMessages: WARM_MESSAGES,
   },
+  {
+    name: `${RATE} a second`,
+    load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION, rate: RATE },
+    phase: 'message',
+    messages: 5 * RATE,
+    warmMessages: 0,
+  },
 ];
 
 export const relayFilters: Scenario = {
   name: 'relay-filters',
   question: 'what do three filters that answer at once cost, in CPU time a message and in memory a session?',
   load:
-    `a milter, an HTTP hook and a clamd (stand-ins in one process, Unix sockets); ${BYTES}-byte messages, ${CONNECTIONS} at once, ` +
-    `through a Postern with them and one without, in turn: (a) a connection per message, (b) reused for ` +
-    `${MESSAGES_PER_CONNECTION} each; then ${LARGE_SESSIONS} sessions at once, each with one message of ` +
-    `${LARGE_BYTES} bytes, through new ones of either kind, with ${mib(MEMORY_BYTES_MAX)} for content that waits for its delivery`,
+    `a milter, an HTTP hook and a clamd (stand-ins in one process, Unix sockets); ${BYTES}-byte messages, ` +
+    `${CONNECTIONS} at once, through a Postern with them and one without, in turn: (a) a connection per message, (b) ` +
+    `reused for ${MESSAGES_PER_CONNECTION} each, (c) the same in an open loop, ${RATE} a second; then ` +
+    `${LARGE_SESSIONS} sessions at once, each with one message of ${LARGE_BYTES} bytes, through new ones of either ` +
+    `kind, with ${mib(MEMORY_BYTES_MAX)} for content that waits for its delivery`,
   bound:
     'CPU, most of it system calls: a message is fifteen steps of the milter protocol with a reply to each, a request ' +
     `of HTTP, and a connection to clamd. It would surprise: more than ${CPU_MS_MAX} ms a message for the three ` +
