@@ -77,7 +77,13 @@ async function run(bench: Bench): Promise<Outcome> {
   const share = ratio(figures, 'polled');
   if (!bench.settings.quick && share.median < POLLED_SHARE_MIN)
     failures.push(`${digits(share.median)} of the rate where it is polled; ${POLLED_SHARE_MIN} is wanted`);
-  return { headlines: headlines(figures), tables: [table(figures)], failures, figures };
+  return {
+    headlines: headlines(figures),
+    ratios: [{ name: 'polled: rate / alone', better: 'more', ...share }],
+    tables: [table(figures)],
+    failures,
+    figures,
+  };
 }
 
 const httpFaults = (condition: Condition, { requests, failed }: HttpCounts): string[] =>

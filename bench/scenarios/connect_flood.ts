@@ -88,7 +88,16 @@ async function run(bench: Bench): Promise<Outcome> {
   const share = ratio(figures, HERE, CALM);
   if (!bench.settings.quick && share.median < RATE_SHARE_MIN)
     failures.push(`${digits(share.median)} of the rate without a flood; ${RATE_SHARE_MIN} is wanted`);
-  return { headlines: headlines(figures), tables: [table(figures)], failures, figures };
+  return {
+    headlines: headlines(figures),
+    ratios: [
+      { name: 'rate of others / no flood', better: 'more', ...share },
+      { name: 'rate of others / flood elsewhere', better: 'more', ...ratio(figures, HERE, ELSEWHERE) },
+    ],
+    tables: [table(figures)],
+    failures,
+    figures,
+  };
 }
 
 /** The connections that the flooder held are gone, so that the next turn does not find them. */

@@ -8,7 +8,7 @@ import { nowUs } from '../load/stamp.ts';
 import { treeCpuMs } from '../measure/processes.ts';
 import type { Postern } from '../peers/postern.ts';
 import { relayTo } from '../peers/relay_to.ts';
-import { digits, spreadOf, spreadText } from '../report.ts';
+import { digits, type Spread, spreadOf, spreadText } from '../report.ts';
 
 const SITES = 10;
 const RECIPIENTS = 100;
@@ -85,7 +85,14 @@ async function run(bench: Bench): Promise<Outcome> {
       failures.push(...faults);
     }
   }
-  return { headlines: headlines(figures), tables: [table(figures)], failures, figures };
+  const cpu = cpuShare(figures);
+  return {
+    headlines: headlines(figures, cpu),
+    ratios: [{ name: 'CPU a copy / one recipient', better: 'less', ...cpu }],
+    tables: [table(figures)],
+    failures,
+    figures,
+  };
 }
 
 /** Each site has one MX, at an address of its own, all of them the sink. */
@@ -162,17 +169,21 @@ const of = (all: readonly Figures[], kind: Kind, figure: (one: Figures) => numbe
 
 const cpuMsPerCopy = (one: Figures): number => one.cpuMsPerCopy;
 
-function headlines(all: readonly Figures[]): string[] {
-  const single = all.filter(({ kind }) => kind === ONE.name);
-  const shares = single.map(({ round, cpuMsPerCopy: ms }) => {
-    const beside = all.find((one) => one.kind === MANY.name && one.round === round)!;
-    return beside.cpuMsPerCopy / ms;
-  });
-  return [
-    `a copy for a site takes ${spreadText(spreadOf(shares))} of the CPU time of a message to one recipient; ` +
-      `${spreadText(spreadOf(of(all, MANY, ({ recipientsPerSecond }) => recipientsPerSecond)))} recipients/s`,
-  ];
+/** Of a copy for a site, to that of a message to one recipient, round by round. */
+function cpuShare(all: readonly Figures[]): Spread {
+  const shares = all
+    .filter(({ kind }) => kind === ONE.name)
+    .map((one) => {
+      const beside = all.find(({ kind, round }) => kind === MANY.name && round === one.round);
+      return (beside?.cpuMsPerCopy ?? Number.NaN) / one.cpuMsPerCopy;
+    });
+  return spreadOf(shares);
 }
+
+const headlines = (all: readonly Figures[], cpu: Spread): string[] => [
+  `a copy for a site takes ${spreadText(cpu)} of the CPU time of a message to one recipient; ` +
+    `${spreadText(spreadOf(of(all, MANY, ({ recipientsPerSecond }) => recipientsPerSecond)))} recipients/s`,
+];
 
 function table(all: readonly Figures[]): Outcome['tables'][number] {
   const columns: readonly (readonly [string, (one: Figures) => number])[] = [

@@ -63,6 +63,18 @@ async function run(bench: Bench): Promise<Outcome> {
   if (!bench.settings.quick) failures.push(...missed(turns, ways, megabytes));
   return {
     headlines: headlines(turns, ways, megabytes),
+    ratios: [
+      ...ways.map(({ name }) => ({
+        name: `${name}: rate / without`,
+        better: 'more' as const,
+        ...turns.ratio(name, WITH, WITHOUT, perSecond),
+      })),
+      ...megabytes.map(({ body, share }) => ({
+        name: `a megabyte of ${body}: CPU / mailauth`,
+        better: 'less' as const,
+        ...share,
+      })),
+    ],
     tables: [...ways.map((way) => turns.table(way, targets)), megabyteTable(megabytes)],
     failures,
     figures: { turns: turns.all, megabytes },

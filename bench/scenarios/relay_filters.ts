@@ -108,6 +108,11 @@ async function run(bench: Bench): Promise<Outcome> {
   if (!bench.settings.quick) failures.push(...missed(turns, memory));
   return {
     headlines: headlines(turns, memory),
+    ratios: WAYS.filter(({ phase }) => phase === 'end').map(({ name }) => ({
+      name: `${name}: CPU a message / without`,
+      better: 'less' as const,
+      ...turns.ratio(name, WITH, WITHOUT, cpuMsPerMessage),
+    })),
     tables: [...WAYS.map((way) => turns.table(way, targets)), memoryTable(memory, sessions)],
     failures,
     figures: { turns: turns.all, memory },

@@ -50,6 +50,13 @@ async function run(bench: Bench): Promise<Outcome> {
   const { turns, failures } = await takeTurns(bench, ends, [WAY], targets);
   return {
     headlines: headlines(turns),
+    ratios: [
+      {
+        name: 'bytes a second / direct',
+        better: 'more',
+        ...turns.ratio(WAY.name, 'postern', 'direct', megabytesPerSecond),
+      },
+    ],
     tables: [turns.table(WAY, targets), bytesTable(turns, targets)],
     failures,
     figures: turns.all,

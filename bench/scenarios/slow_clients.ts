@@ -66,6 +66,7 @@ async function run(bench: Bench): Promise<Outcome> {
       `others keep ${spreadText(share)} of their rate (to before and to after)`,
       quick ? 'too short to see them cut off' : `${slow.cut} of ${slow.clients} cut off with 421`,
     ],
+    ratios: [{ name: 'rate of others / alone', better: 'more', ...share }],
     tables: [table([before, slow.others, after], slow)],
     failures,
     figures: { before, after, slow },
