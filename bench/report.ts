@@ -1,6 +1,6 @@
 /** Figures as a reader wants them: medians with their spread, tables, and where they were measured. */
 import { execFileSync } from 'node:child_process';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import type { Spread, Table } from './bench.ts';
 import type { Circumstances, Result, ScenarioResult } from './result.ts';
 
@@ -13,6 +13,8 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, least: sorted[0] ?? 0, most: sorted.at(-1) ?? 0 };
 }
 
+/** Load average a CPU above which others take a part of what is measured. */
+const BUSY = 0.5;
 /** After a commit whose files are not those of the tree any more. */
 export const CHANGED = ' with changes';
 
@@ -52,6 +54,7 @@ export function circumstances(command: string, rounds: number): Circumstances {
   return {
     date: new Date().toISOString(),
     machine: `${cpus().length} x ${cpu?.model.trim() ?? 'unknown CPU'}`,
+    loadBefore: Math.round(((loadavg()[0] ?? 0) / cpus().length) * 100) / 100,
     memory: mib(totalmem()),
     system: `Linux ${release()}`,
     node: process.version,
@@ -61,9 +64,13 @@ export function circumstances(command: string, rounds: number): Circumstances {
   };
 }
 
+/** Said where it matters: a ratio bears some noise, and not any. */
+export const busyText = ({ loadBefore }: Result): string =>
+  loadBefore > BUSY ? `  the machine was busy before it began: load average ${loadBefore} a CPU\n` : '';
+
 export const circumstancesText = ({ scenarios: _, ...facts }: Result): string =>
   `\n${Object.entries(facts)
-    .map(([name, value]) => `  ${name.padEnd(8)} ${value}\n`)
+    .map(([name, value]) => `  ${name.padEnd(10)} ${value}\n`)
     .join('')}`;
 
 export function scenarioText(scenario: ScenarioResult): string {

@@ -40,6 +40,8 @@ const result = z.strictObject({
   date: z.iso.datetime(),
   /** Ratios to the ceiling are compared between results of the same machine only. */
   machine: z.string(),
+  /** Of the last minute before it began, a CPU: above 1 somebody else was at work. */
+  loadBefore: z.number(),
   memory: z.string(),
   system: z.string(),
   node: z.string(),
@@ -87,7 +89,7 @@ export const resultText = (one: Result): string => `${JSON.stringify(one, undefi
 export function keep(one: Result, folder: string): string {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${one.date.slice(0, 19).replaceAll(':', '')}-${one.commit}.json`);
-  writeFileSync(path, resultText(one));
+  writeFileSync(path, `${JSON.stringify(one)}\n`);
   return path;
 }
 

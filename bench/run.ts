@@ -11,7 +11,7 @@ import { Bench, type Outcome, type Scenario } from './bench.ts';
 import { verdicts } from './guard.ts';
 import { parseWishes, type Wishes, Wrong } from './options.ts';
 import { contenders, PEERS } from './peers/relays.ts';
-import { CHANGED, circumstances, circumstancesText, scenarioText } from './report.ts';
+import { busyText, CHANGED, circumstances, circumstancesText, scenarioText } from './report.ts';
 import {
   keep,
   latestKept,
@@ -100,7 +100,9 @@ async function measured(wishes: Wishes): Promise<Result> {
 /** True where every bound holds. */
 function check(result: Result, folder: string): boolean {
   const all = verdicts(result, (scenario) => latestKept(folder, result.machine, scenario), BOUNDS);
-  process.stdout.write(`\n${all.map(({ good, text }) => `  ${good ? 'good  ' : 'FAILED'}  ${text}\n`).join('')}`);
+  process.stdout.write(
+    `\n${busyText(result)}${all.map(({ good, text }) => `  ${good ? 'good  ' : 'FAILED'}  ${text}\n`).join('')}`,
+  );
   if (all.length === 0) process.stdout.write('  FAILED  nothing that has a bound was measured\n');
   return all.length > 0 && all.every(({ good }) => good);
 }
@@ -114,10 +116,10 @@ async function run(wishes: Wishes): Promise<void> {
   // Half a second to load, and of no use to most runs.
   if (html !== undefined) writeFileSync(html, (await import('./page.ts')).pageOf(result));
   const failed = result.scenarios.some(({ failures }) => failures.length > 0);
-  // Before it is kept, or it would be compared with itself.
+  // Before it is kept, or it would be compared with itself; and what got slower is no measure for what comes next.
   const slower = wishes.check && !check(result, results);
   if (failed || slower) process.exitCode = 1;
-  if (save && !failed) process.stdout.write(`\n  kept in ${keep(result, results)}\n`);
+  if (save && !failed && !slower) process.stdout.write(`\n${busyText(result)}  kept in ${keep(result, results)}\n`);
 }
 
 try {

@@ -52,6 +52,7 @@ const outcome: Outcome = {
 const resultOf = (scenarios: Result['scenarios'], date = '2026-11-25T01:02:03.456Z'): Result => ({
   date,
   machine: '2 x Some CPU',
+  loadBefore: 0.5,
   memory: '4 GiB',
   system: 'Linux 6',
   node: 'v26',
@@ -180,9 +181,9 @@ describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
     );
   const bench = (...words: string[]) =>
     spawnSync(process.execPath, ['bench/run.ts', ...words, '--results', results], { encoding: 'utf8' });
-  const read = (times: number) => {
+  const read = (times: number, facts: Partial<Result> = {}) => {
     const path = join(folder, 'result.json');
-    writeFileSync(path, resultText(resultAt(times)));
+    writeFileSync(path, resultText({ ...resultAt(times), ...facts }));
     return bench('--read', path, '--check', '--html', join(folder, 'page.html'));
   };
 
@@ -192,8 +193,10 @@ describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
     const good = read(2);
     assert.equal(good.status, 0, good.stderr);
     assert.equal(good.stdout.match(/^ {2}good {4}/gm)?.length, BOUNDS.length);
-    const slower = read(1.1);
+    assert.doesNotMatch(good.stdout, /busy/);
+    const slower = read(1.1, { loadBefore: 9.25 });
     assert.equal(slower.status, 1);
+    assert.match(slower.stdout, /the machine was busy before it began: load average 9\.25 a CPU/);
     const lines = slower.stdout.split('\n').filter((line) => line.startsWith('  FAILED  '));
     assert.equal(lines.length, BOUNDS.length);
     for (const line of lines) assert.match(line, /1\.82 times worse \(1\.\d+ times is allowed\); slower is \w+/);
