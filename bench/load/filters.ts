@@ -23,7 +23,7 @@ export type FiltersApi = {
 const seen = Object.fromEntries(FILTER_TYPES.map((type) => [type, new Arrivals()])) as Record<FilterType, Arrivals>;
 
 function reading(type: FilterType): Reading {
-  const reader = new ContentReader(false);
+  const reader = new ContentReader(0);
   return {
     bytes: (chunk) => reader.bdat(chunk, 0, chunk.length),
     end: () => seen[type].accepted(reader.finish(), 1, nowUs()),

@@ -4,7 +4,7 @@
  *
  *   round 1: way a: target, target, …   way b: target, target, …      round 2: …
  */
-import type { Bench, Table } from '../bench.ts';
+import type { Bench, Chart, Ratio, Table } from '../bench.ts';
 import type { SourceOptions } from '../load/source.ts';
 import { digits, mib, type Spread, spreadOf, spreadText } from '../report.ts';
 import { type Carried, carried, type Ends } from './carried.ts';
@@ -123,6 +123,28 @@ export class Turns {
       return compare(figure(turn), beside === undefined ? Number.NaN : figure(beside));
     });
     return spreadOf(compared);
+  }
+
+  /** Of rates, under a name that is the same from run to run. */
+  rateRatio(way: string, target: string, other: string): Ratio {
+    return { name: `${way}: rate, ${target} / ${other}`, better: 'more', ...this.ratio(way, target, other, perSecond) };
+  }
+
+  /** Rate and CPU time where a load takes all it can get, latency always. */
+  charts({ name: way, phase }: Way, targets: readonly Target[]): Chart[] {
+    const chart = (title: string, unit: string, figure: Figure, shown = targets): Chart => ({
+      title: `${way}: ${title}`,
+      unit,
+      bars: shown.map(({ name }) => ({ name, ...this.spread(way, name, figure) })),
+    });
+    const p99Ms: Figure = ({ phases }) => phases[phase].p99Us / 1000;
+    if (phase === 'message') return [chart('due to 250, p99', 'ms', p99Ms)];
+    const counted = targets.filter(({ pid, cpuUnknown }) => pid !== 0 && cpuUnknown === undefined);
+    return [
+      chart('rate', 'messages/s', perSecond),
+      chart('CPU', 'ms a message', cpuMsPerMessage, counted),
+      chart('end of data to 250, p99', 'ms', p99Ms),
+    ];
   }
 
   table(way: Way, targets: readonly Target[]): Table {

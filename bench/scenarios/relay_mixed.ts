@@ -69,9 +69,11 @@ const cpuMsPerMegabyte: Figure = (turn) => cpuMsPerMessage(turn) / (megabytesPer
 
 const of = (turns: Turns, target: string, figure: Figure): Spread => turns.spread(WAY.name, target, figure);
 
+const bytesRatio = (turns: Turns): Spread => turns.ratio(WAY.name, 'postern', 'direct', megabytesPerSecond);
+
 const headlines = (turns: Turns): string[] => [
   // By bytes: each turn draws its own sizes, and a few large ones more make a rate of messages another.
-  `${spreadText(turns.ratio(WAY.name, 'postern', 'direct', megabytesPerSecond))} of the direct ceiling, by bytes`,
+  `${spreadText(bytesRatio(turns))} of the direct ceiling, by bytes`,
   `${spreadText(of(turns, 'postern', megabytesPerSecond))} MB/s in ${spreadText(of(turns, 'postern', perSecond))} ` +
     `messages/s; median 250 after ${digits(of(turns, 'postern', ({ phases }) => phases.end.p50Us / 1000).median)} ms`,
 ];

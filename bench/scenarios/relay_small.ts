@@ -1,5 +1,5 @@
 /** 4 KiB messages through each relay in turn, round after round, so that all of them meet the same noise. */
-import type { Bench, Chart, Outcome, Ratio, Scenario } from '../bench.ts';
+import type { Bench, Outcome, Ratio, Scenario } from '../bench.ts';
 import { cpuMsPerMessage, type Figure, perSecond, type Turns, takeTurns, type Way } from '../measure/turns.ts';
 import { type Relay, startRelays } from '../peers/relays.ts';
 import { spreadText } from '../report.ts';
@@ -63,7 +63,7 @@ async function run(bench: Bench): Promise<Outcome> {
   return {
     headlines: ratios.map((ratio) => `${ratio.name}: ${spreadText(ratio)}`),
     ratios,
-    charts: ways.flatMap((way) => chartsOf(turns, way, relays)),
+    charts: ways.flatMap((way) => turns.charts(way, relays)),
     relays: relays.map(({ name, version, durability }) => ({ name, version, durability })),
     tables: ways.map((way) => turns.table(way, relays)),
     failures,
@@ -78,10 +78,7 @@ function messagesOf({ messages }: SmallWay, relays: readonly Relay[]): Record<st
 }
 
 const sourceCpu: Figure = ({ cpuMsPerMessage, sourceCpuMsPerMessage }) => cpuMsPerMessage / sourceCpuMsPerMessage;
-const p99Ms =
-  (phase: Way['phase']): Figure =>
-  ({ phases }) =>
-    phases[phase].p99Us / 1000;
+const dueP99: Figure = ({ phases }) => phases.message.p99Us;
 
 /** Postern to each of the others: rate and CPU time where the load takes all it can, latency where it is the same. */
 function ratiosOf(turns: Turns, { name: way, phase }: Way, relays: readonly Relay[]): Ratio[] {
@@ -91,27 +88,12 @@ function ratiosOf(turns: Turns, { name: way, phase }: Way, relays: readonly Rela
     ...turns.ratio(way, 'postern', other, figure),
   });
   const others = relays.filter(({ name }) => name !== 'postern');
-  if (phase === 'message') return others.map(({ name }) => to(name, 'p99', 'less', p99Ms(phase)));
+  if (phase === 'message') return others.map(({ name }) => to(name, 'p99', 'less', dueP99));
   return [
     ...others.flatMap(({ name, pid, cpuUnknown }) => [
       to(name, 'rate', 'more', perSecond),
       ...(pid === 0 || cpuUnknown !== undefined ? [] : [to(name, 'CPU a message', 'less', cpuMsPerMessage)]),
     ]),
     { name: `${way}: CPU a message / the source`, better: 'less', ...turns.spread(way, 'postern', sourceCpu) },
-  ];
-}
-
-function chartsOf(turns: Turns, { name: way, phase }: Way, relays: readonly Relay[]): Chart[] {
-  const chart = (title: string, unit: string, figure: Figure, shown: readonly Relay[]): Chart => ({
-    title: `${way}: ${title}`,
-    unit,
-    bars: shown.map(({ name }) => ({ name, ...turns.spread(way, name, figure) })),
-  });
-  if (phase === 'message') return [chart('due to 250, p99', 'ms', p99Ms(phase), relays)];
-  const counted = relays.filter(({ pid, cpuUnknown }) => pid !== 0 && cpuUnknown === undefined);
-  return [
-    chart('rate', 'messages/s', perSecond, relays),
-    chart('CPU', 'ms a message', cpuMsPerMessage, counted),
-    chart('end of data to 250, p99', 'ms', p99Ms(phase), relays),
   ];
 }

@@ -78,6 +78,8 @@ async function run(bench: Bench): Promise<Outcome> {
       `${REUSED.name}: ${spreadText(turns.ratio(REUSED.name, FULL, PLAIN, perSecond))} of the plain rate, ` +
         `${more(turns, REUSED, FULL)} ms of CPU more a message`,
     ],
+    ratios: [SINGLE, REUSED].flatMap(({ name }) => [FULL, RESUMED].map((each) => turns.rateRatio(name, each, PLAIN))),
+    charts: [SINGLE, REUSED].flatMap((way) => turns.charts(way, targets)),
     tables: [SINGLE, REUSED].map((way) => turns.table(way, targets)),
     failures,
     figures: turns.all,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { Outcome, Ratio } from '../../../bench/bench.ts';
 import { verdicts } from '../../../bench/guard.ts';
+import { type Turn, Turns } from '../../../bench/measure/turns.ts';
 import { parseWishes } from '../../../bench/options.ts';
 import { pageOf } from '../../../bench/page.ts';
 import { keep, latestKept, parseResult, type Result, resultText, scenarioResult } from '../../../bench/result.ts';
@@ -62,6 +63,30 @@ const resultOf = (scenarios: Result['scenarios'], date = '2026-11-25T01:02:03.45
   scenarios,
 });
 const result = resultOf([scenarioResult(asked('relay-small'), outcome)]);
+
+describe('what turns came to', () => {
+  const turn = (round: number, target: string, perSecond: number): Turn =>
+    ({ round, target, way: 'one', perSecond, cpuMsPerMessage: 2, phases: { end: { p99Us: 3000 } } }) as unknown as Turn;
+  // Each round in another order.
+  const turns = new Turns([turn(1, 'a', 10), turn(1, 'b', 20), turn(2, 'b', 100), turn(2, 'a', 80)]);
+
+  it('is compared within rounds', () => {
+    const { name, better, median, least, most } = turns.rateRatio('one', 'a', 'b');
+    assert.deepEqual([name, better, median, least, most], ['one: rate, a / b', 'more', 0.65, 0.5, 0.8]);
+  });
+
+  it('is drawn, CPU time only of those that have it', () => {
+    const way = { name: 'one', phase: 'end', load: {}, messages: 1, warmMessages: 0 } as const;
+    const target = (name: string, pid: number, more = {}) => ({ name, pid, port: 1, ...more });
+    const targets = [target('direct', 0), target('a', 1), target('b', 2, { cpuUnknown: 'nobody counts it' })];
+    const drawn = turns.charts(way, targets).map(({ title, bars }) => [title, ...bars.map(({ name }) => name)]);
+    assert.deepEqual(drawn, [
+      ['one: rate', 'direct', 'a', 'b'],
+      ['one: CPU', 'a'],
+      ['one: end of data to 250, p99', 'direct', 'a', 'b'],
+    ]);
+  });
+});
 
 describe('a result', () => {
   it('is read back as it was written', () => assert.deepEqual(parseResult(resultText(result), 'it'), result));
