@@ -57,7 +57,7 @@ async function startTree({ folder, sinkPort }: PeerOptions, tree: string): Promi
 export function contenders(vs: string | undefined): Peer[] {
   if (vs === undefined) return postfix.missing() === undefined ? [postfix] : [];
   if (vs === 'none') return [];
-  return [...new Set(vs.split(','))].map((name) => {
+  const named = vs.split(',').map((name) => {
     const peer = PEERS.find((one) => one.name === name);
     const missing = peer?.missing();
     if (peer !== undefined && missing !== undefined) throw new Wrong(`--vs ${name}: ${missing}. ${peer.getIt}`);
@@ -67,6 +67,8 @@ export function contenders(vs: string | undefined): Peer[] {
     const known = PEERS.map((one) => one.name).join(', ');
     throw new Wrong(`--vs ${name}: neither a peer (${known}) nor a revision that git knows, nor none`);
   });
+  // Two names of one commit are one contender.
+  return [...new Map(named.map((peer) => [peer.name, peer])).values()];
 }
 
 /** All of them, with the sink itself first. Each is stopped with the scenario. */

@@ -17,7 +17,7 @@ describe('--vs', () => {
     assert.throws(() => contenders('sendmail'), /neither a peer \(postfix, haraka, exim, opensmtpd\) nor a revision/);
     assert.throws(() => contenders('--output=x'), /neither a peer/);
     assert.deepEqual(
-      contenders('HEAD,HEAD').map(({ name }) => name),
+      contenders('HEAD,HEAD~0').map(({ name }) => name),
       [`postern@${commitOf('HEAD')}`],
     );
   });
