@@ -64,13 +64,7 @@ async function run(bench: Bench): Promise<Outcome> {
   const { outside, pid } = await relayTo(bench, 'postern', sinkPort, { environment: certificateIn(bench) });
   const targets = Object.entries(LOADS).map(([name, load = {}]) => ({ name, port: outside.port, pid, load }));
   const { turns, failures } = await takeTurns(bench, ends, [SINGLE, REUSED], targets, notAsWanted);
-  const rate = ({ name }: Way, target: string) => ({
-    name: `${name}, ${target}: rate / plain`,
-    better: 'more' as const,
-    ...turns.ratio(name, target, PLAIN, perSecond),
-  });
   return {
-    ratios: [rate(SINGLE, FULL), rate(SINGLE, RESUMED), rate(REUSED, FULL)],
     headlines: [
       `${SINGLE.name}: ${spreadText(turns.ratio(SINGLE.name, FULL, PLAIN, perSecond))} of the plain rate, ` +
         `${spreadText(turns.ratio(SINGLE.name, RESUMED, PLAIN, perSecond))} with resumption; a full handshake is ` +
