@@ -8,7 +8,7 @@ const CONNECTIONS = 50;
 const BYTES = 4096;
 /** Less than what Postern lets one session send by default (POSTERN_SESSION_MESSAGES_MAX). */
 const MESSAGES_PER_CONNECTION = 500;
-/** A load that every relay here can bear, so that latencies are compared at equal work. */
+/** Little enough that latencies are compared at equal work; whoever cannot bear it shows it by the rate. */
 const RATE = 200;
 const WARM_MESSAGES = 300;
 
