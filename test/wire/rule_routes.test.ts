@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { temporaryFolder } from '../support/folders.ts';
@@ -25,6 +25,13 @@ async function queue(spoolDir: string, ...args: string[]): Promise<Record<string
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line));
+}
+
+/** Gone with the test, however it ends. */
+async function startPeer(t: TestContext, port = 0): Promise<SmtpPeer> {
+  const peer = await SmtpPeer.start({ port });
+  t.after(() => peer.close());
+  return peer;
 }
 
 async function sendTo(at: PosternProcess['outside'], sender: string, to: readonly string[], text = TEXT) {
@@ -84,8 +91,8 @@ rules:
 });
 
 for (const end of ['kill', 'stop'] as const) {
-  test(`what waits for another server goes there after a ${end}, though no rule says so any more`, async () => {
-    const inside = await SmtpPeer.start();
+  test(`what waits for another server goes there after a ${end}, though no rule says so any more`, async (t) => {
+    const inside = await startPeer(t);
     const port = await freePort();
     const folder = temporaryFolder('routes');
     const file = join(folder, 'policy.yaml');
@@ -99,6 +106,7 @@ rules:
     );
     const settings = { INSIDE_ROUTE: inside.url, CONFIG: file };
     const first = await startPostern(settings);
+    t.after(() => first.kill());
     const id = await sendTo(first.outside, 'a@client.example', [BOB, NEW]);
     const held = await sendTo(first.outside, 'keep@client.example', [NEW]);
     await inside.receivedId(id);
@@ -116,19 +124,19 @@ rules:
       (shown!.recipients as Record<string, unknown>[]).map(({ route, state }) => [route, state]),
       [[`smtp://127.0.0.1:${port}?tls=never`, 'held']],
     );
-    const elsewhere = await SmtpPeer.start({ port });
+    const elsewhere = await startPeer(t, port);
     const second = await startPostern(settings, first.spoolDir);
+    t.after(() => second.kill());
     assert.deepEqual((await elsewhere.receivedId(id)).recipients, [NEW]);
     await queue(first.spoolDir, 'release', held);
     assert.deepEqual((await elsewhere.receivedId(held)).recipients, [NEW]);
     assert.deepEqual([recipientsAt(inside), recipientsAt(elsewhere)], [[BOB], [NEW, NEW]]);
     assert.equal(await second.stop(), 0);
-    for (const peer of [inside, elsewhere]) await peer.close();
   });
 }
 
-test('a route that leads back to us ends as any loop does, with a bounce', async () => {
-  const [inside, outside] = await Promise.all([SmtpPeer.start(), SmtpPeer.start()]);
+test('a route that leads back to us ends as any loop does, with a bounce', async (t) => {
+  const [inside, outside] = [await startPeer(t), await startPeer(t)];
   const at = `127.0.0.1:${await freePort()}`;
   const file = join(temporaryFolder('routes'), 'policy.yaml');
   writeFileSync(file, `rules: [ { id: round, when: { rcpt: ${NEW} }, do: { route: "smtp://${at}" } } ]`);
@@ -136,11 +144,10 @@ test('a route that leads back to us ends as any loop does, with a bounce', async
     ...{ INSIDE_ROUTE: inside.url, OUTSIDE_ROUTE: outside.url, CONFIG: file },
     ...{ OUTSIDE_LISTEN: at, RECEIVED_FIELDS_MAX: '10' },
   });
+  t.after(() => postern.kill());
   await sendTo(postern.outside, 'a@client.example', [NEW]);
   const bounce = await outside.received('the bounce', ({ recipients }) => recipients.includes('a@client.example'));
   assert.match(bounce.content, /5\.4\.6/);
-  assert.equal((await postern.loggedAll('accepted', 10)).length, 10);
+  assert.equal((await postern.loggedAll('accepted', 11)).length, 11, 'with no field of ours, and with ten');
   assert.deepEqual(inside.messages, []);
-  await postern.stop();
-  for (const peer of [inside, outside]) await peer.close();
 });
