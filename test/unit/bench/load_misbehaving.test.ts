@@ -51,6 +51,8 @@ describe('misbehaviour', { timeout: 30_000 }, () => {
         const { slow } = (await run).misbehaving;
         assert.equal(slow?.connections, 2);
         assert.ok(slow.bytes >= 16 && slow.bytes < 10_000, `${slow.bytes}`); // all at once would be 65,000
+        const dribbled = heard.filter((text) => text.startsWith('EHLO mis'));
+        assert.ok(dribbled.join('').length <= slow.bytes);
       },
     );
   });
