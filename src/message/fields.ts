@@ -18,6 +18,11 @@ export type Fields = { readonly fields: readonly Field[]; readonly whole: boolea
 /** `text` is the header section, one char per byte. Names are in lower case. */
 export function readFields(text: string): Fields {
   const section: HeaderSection = splitHeaders(text);
+  return { fields: joined(text, section), whole: section.complete || section.end === text.length };
+}
+
+/** Of a section that is split already. */
+export function joined(text: string, section: HeaderSection): readonly Field[] {
   const fields: Field[] = [];
   for (const field of section.fields) {
     if (field.name !== '') fields.push({ ...field, name: field.name.toLowerCase() });
@@ -32,5 +37,5 @@ export function readFields(text: string): Fields {
       } else fields.push(field);
     }
   }
-  return { fields, whole: section.complete || section.end === text.length };
+  return fields;
 }

@@ -25,8 +25,8 @@ import type { Consensus, Opinion, PanelExamination } from '../filters/panel.ts';
 import { consensusOf } from '../filters/panel.ts';
 import { authenticationResults, forgedResults } from '../message/authentication_results.ts';
 import type { Edit } from '../message/envelope.ts';
-import { readFields } from '../message/fields.ts';
-import type { HeaderSection } from '../message/headers.ts';
+import { joined } from '../message/fields.ts';
+import type { Field, HeaderSection } from '../message/headers.ts';
 import { splitHeaders } from '../message/headers.ts';
 import type { Disposed } from '../policy/dmarc.ts';
 import { disposeOf } from '../policy/dmarc.ts';
@@ -159,6 +159,7 @@ export class ContentInspection implements ContentTap {
     clearTimeout(this.#timer);
     const header = this.#header.toString('latin1', 0, this.#gathered);
     const section = header === '' ? NO_SECTION : splitHeaders(header, Number.POSITIVE_INFINITY);
+    const fields = joined(header, section);
     const mime = this.#mime?.end() ?? null;
     const disposed =
       authentication && disposeOf(authentication.dmarc, authentication.arc, this.#policy.document.authentication);
@@ -166,7 +167,7 @@ export class ContentInspection implements ContentTap {
     const add = (source: string, stage: Stage, ms: number, facts: Facts): void => {
       asked.push({ source, stage, ms, trouble: '', facts });
     };
-    if (this.#whole && this.#policy.wants.headers) add('header', 'headers', 0, headerFacts(header));
+    if (this.#whole && this.#policy.wants.headers) add('header', 'headers', 0, headerFacts(fields));
     if (mime !== null) add('mime', 'data', this.#mimeMs, mime.facts);
     for (const each of opinions ?? []) add(each.filter, 'data', each.ms, filterFacts([each]));
     if (authentication && disposed)
@@ -180,21 +181,20 @@ export class ContentInspection implements ContentTap {
       leaves: mime?.leaves ?? [],
       consensus: opinions === null ? null : consensusOf(opinions),
       dmarc: authentication && disposed && dmarcRecord(authentication, disposed),
-      results: authentication === null ? null : this.#results(authentication, header),
+      results: authentication === null ? null : this.#results(authentication, fields),
     };
   }
 
-  #results(authentication: AuthenticationResult, header: string) {
+  #results(authentication: AuthenticationResult, fields: readonly Field[]) {
     return {
       field: authenticationResults(this.#hostname, methodResults(authentication)),
-      edits: forgedResults(readFields(header).fields, this.#hostname),
+      edits: forgedResults(fields, this.#hostname),
     };
   }
 }
 
-function headerFacts(header: string): Facts {
-  if (header === '') return {};
-  const { fields } = readFields(header);
+function headerFacts(fields: readonly Field[]): Facts {
+  if (fields.length === 0) return {};
   const author = authorOf(fields);
   const subject = fields.find(({ name }) => name === 'subject')?.value;
   return {
