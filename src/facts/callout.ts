@@ -61,11 +61,10 @@ export class CalloutDirectory implements Directory, CalloutOwner {
     });
   }
 
+  /** Idle sessions end now, others as they become idle: a transaction keeps the policy that it began with. */
   close(): void {
     this.#closed = true;
-    for (const question of [...this.#waiting, ...this.#busy.values()]) this.#settle(question, { trouble: 'closing' });
-    for (const session of [...this.#busy.keys(), ...this.#opening.keys(), ...this.#idle]) session.close();
-    this.#idle.length = 0;
+    for (const session of this.#idle.splice(0)) session.close();
   }
 
   // --- what sessions report ---
@@ -75,6 +74,7 @@ export class CalloutDirectory implements Directory, CalloutOwner {
     this.#busy.delete(session);
     this.#idle.push(session);
     this.#pump();
+    if (this.#closed) this.close();
   }
 
   answered(session: CalloutSession, knowledge: Knowledge): void {
@@ -108,7 +108,7 @@ export class CalloutDirectory implements Directory, CalloutOwner {
     }
     const open = this.#busy.size + this.#opening.size + this.#dialing;
     const unserved = this.#waiting.length - this.#opening.size - this.#dialing;
-    if (!this.#closed && unserved > 0 && open < this.#terms.connectionsMax) this.#open(0, 'no server to ask');
+    if (unserved > 0 && open < this.#terms.connectionsMax) this.#open(0, 'no server to ask');
   }
 
   /** The target of that number; after the last, whoever waits has his answer. */
@@ -117,7 +117,6 @@ export class CalloutDirectory implements Directory, CalloutOwner {
     const targets = await this.#terms.targets();
     this.#dialing--;
     const target = targets[number];
-    if (this.#closed) return;
     if (target !== undefined && number < LIMITS.targetsPerConnectionMax) {
       this.#opening.set(new CalloutSession(target, this), number);
       return;

@@ -14,14 +14,19 @@ const UNDICI = lazily<typeof Undici>('undici');
 
 export class HttpDirectory implements Directory {
   readonly #settings: HttpText;
-  readonly #agent: Undici.Agent;
+  readonly #dns: Dns;
+  #agent: Undici.Agent | null = null;
 
   constructor(settings: HttpText, dns: Dns) {
-    const { timeoutMs, connectionsMax, ca } = settings;
     this.#settings = settings;
-    this.#agent = new (UNDICI().Agent)({
+    this.#dns = dns;
+  }
+
+  #newAgent(): Undici.Agent {
+    const { timeoutMs, connectionsMax, ca } = this.#settings;
+    return new (UNDICI().Agent)({
       connections: connectionsMax,
-      connect: { timeout: timeoutMs, lookup: lookupBy(dns), ...(ca === undefined ? {} : { ca }) },
+      connect: { timeout: timeoutMs, lookup: lookupBy(this.#dns), ...(ca === undefined ? {} : { ca }) },
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
       maxHeaderSize: 16_384,
@@ -33,6 +38,7 @@ export class HttpDirectory implements Directory {
     const url = new URL(text);
     url.searchParams.set('address', address);
     const deadline = AbortSignal.timeout(timeoutMs);
+    this.#agent ??= this.#newAgent();
     try {
       const { statusCode, body } = await UNDICI().request(url, {
         dispatcher: this.#agent,
@@ -50,7 +56,9 @@ export class HttpDirectory implements Directory {
     }
   }
 
+  /** Who is being asked answers still, and others may be asked: a transaction keeps the policy that it began with. */
   close(): void {
-    this.#agent.destroy().catch(() => {});
+    this.#agent?.close().catch(() => {});
+    this.#agent = null;
   }
 }

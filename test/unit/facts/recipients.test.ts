@@ -293,3 +293,13 @@ test('silence has an end', async () => {
   );
   assert.deepEqual(await directory.knows('a@x.test'), { trouble: 'no answer in time' });
 });
+
+test('a transaction keeps the policy that it began with: its directory answers behind the close, too', async () => {
+  const url = await httpServer((_, response) => response.end());
+  for (const directory of [http(url), (await callout({})).directory]) {
+    const under = directory.knows('a@x.test');
+    directory.close();
+    assert.deepEqual(await under, { known: true });
+    assert.deepEqual(await directory.knows('b@x.test'), { known: true });
+  }
+});
