@@ -82,7 +82,13 @@ function together(all: readonly Asked[]): Gathered {
 
 export function merged(all: readonly Facts[]): Facts {
   const facts: Record<string, unknown> = {};
-  for (const each of all) for (const [id, value] of Object.entries(each)) facts[id] = added(facts[id], value);
+  // Once for each message and stage with rules: no list of entries is made for it.
+  for (const each of all) {
+    for (const id in each) {
+      const value = each[id as FactId];
+      facts[id] = facts[id] === undefined ? value : added(facts[id], value);
+    }
+  }
   return facts as Facts;
 }
 
