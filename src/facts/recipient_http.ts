@@ -2,7 +2,6 @@
  * A web server that knows the recipients: `GET URL?address=…`; the status alone is the answer, a body is not read.
  * undici keeps the connections, asks again for nobody, and follows no redirect: what is elsewhere is not the answer.
  */
-
 import type * as Undici from 'undici';
 import { lazily } from '../base/lazy.ts';
 import type { HttpText } from '../config/policy/recipients.ts';

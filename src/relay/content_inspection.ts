@@ -7,7 +7,6 @@
  *        ├─► parts (MIME)
  *        └─► filters, the slowest of which sets the pace
  */
-
 import type Libmime from 'libmime';
 import { monotonicMs } from '../base/clock.ts';
 import { lazily } from '../base/lazy.ts';
@@ -159,7 +158,9 @@ export class ContentInspection implements ContentTap {
     clearTimeout(this.#timer);
     const header = this.#header.toString('latin1', 0, this.#gathered);
     const section = header === '' ? NO_SECTION : splitHeaders(header, Number.POSITIVE_INFINITY);
-    const fields = joined(header, section);
+    // The firewall, which looks at nearly all mail, is content with the section.
+    const wantsFields = authentication !== null || this.#policy.wants.headers;
+    const fields = wantsFields ? joined(header, section) : [];
     const mime = this.#mime?.end() ?? null;
     const disposed =
       authentication && disposeOf(authentication.dmarc, authentication.arc, this.#policy.document.authentication);
@@ -172,6 +173,7 @@ export class ContentInspection implements ContentTap {
     for (const each of opinions ?? []) add(each.filter, 'data', each.ms, filterFacts([each]));
     if (authentication && disposed)
       add('authentication', 'data', authenticationMs, authenticationFacts(authentication, disposed));
+    // Of several filters the highest score counts, not their sum.
     const facts = { ...merged(asked.map((each) => each.facts)), ...(opinions === null ? {} : filterFacts(opinions)) };
     return {
       facts,
