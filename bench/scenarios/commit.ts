@@ -4,7 +4,6 @@ import {
   type Bench,
   delivery,
   faultsOf,
-  LOAD_ENVIRONMENT,
   type Outcome,
   pause,
   type Ratio,
@@ -17,7 +16,8 @@ import type { SourceApi } from '../load/source.ts';
 import { bareSyncs } from '../measure/disk.ts';
 import { readMetrics } from '../measure/metrics.ts';
 import { treeCpuMs } from '../measure/processes.ts';
-import { type Postern, startPostern } from '../peers/postern.ts';
+import type { Postern } from '../peers/postern.ts';
+import { relayTo } from '../peers/relay_to.ts';
 import { digits, spreadOf, spreadText } from '../report.ts';
 
 const SESSIONS = [1, 10, 100, 1000] as const;
@@ -67,8 +67,7 @@ async function run(bench: Bench): Promise<Outcome> {
   const sink = bench.sink();
   const source = bench.source();
   const { port: sinkPort } = await sink.call('listen', {});
-  const environment = { ...LOAD_ENVIRONMENT, INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}` };
-  const postern = bench.started(await startPostern({ folder: bench.folder('postern'), environment }));
+  const postern = await relayTo(bench, 'postern', sinkPort);
   const stage: Stage = { bench, source, sink, postern };
   await measure(stage, 10, 1);
   const figures: Figures[] = [];

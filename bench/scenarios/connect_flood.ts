@@ -1,5 +1,5 @@
 /** One client connects without end; the others send their mail. */
-import type { Bench, Outcome, Scenario } from '../bench.ts';
+import { type Bench, type Outcome, pause, type Scenario } from '../bench.ts';
 import { Child } from '../load/child.ts';
 import type { FloodApi, FloodCounts } from '../load/flood.ts';
 import type { SourceOptions } from '../load/source.ts';
@@ -104,7 +104,7 @@ async function run(bench: Bench): Promise<Outcome> {
 async function untilLeft(admin: Parameters<typeof readMetrics>[0]): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     if ((await readMetrics(admin)).sum('sessions_open') === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
   }
 }
 

@@ -1,9 +1,9 @@
 /** Ten thousand connections that say EHLO and then nothing. */
-import { type Bench, delivery, faultsOf, LOAD_ENVIRONMENT, type Outcome, pause, type Scenario } from '../bench.ts';
+import { type Bench, delivery, faultsOf, type Outcome, pause, type Scenario } from '../bench.ts';
 import { Child } from '../load/child.ts';
 import type { IdleApi } from '../load/idle.ts';
 import { rssBytes } from '../measure/processes.ts';
-import { startPostern } from '../peers/postern.ts';
+import { relayTo } from '../peers/relay_to.ts';
 import { digits, mib } from '../report.ts';
 
 const CONNECTIONS = 10_000;
@@ -31,12 +31,8 @@ async function run(bench: Bench): Promise<Outcome> {
   const source = bench.source();
   const holder = bench.started(new Child<IdleApi>('idle.ts'));
   const { port: sinkPort } = await sink.call('listen', {});
-  const environment = {
-    ...LOAD_ENVIRONMENT,
-    CONNECTIONS_MAX: `${connections + 100}`,
-    INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}`,
-  };
-  const postern = bench.started(await startPostern({ folder: bench.folder('postern'), environment }));
+  const environment = { CONNECTIONS_MAX: `${connections + 100}` };
+  const postern = await relayTo(bench, 'postern', sinkPort, { environment });
   const { host, port } = postern.outside;
   const warm = { port, connections: 50, messages: 2_000, messagesPerConnection: 50, pipelining: true };
   await source.call('run', warm);

@@ -1,7 +1,7 @@
 /** A hundred sessions, each with one message of 50 MB, all at once. */
-import { type Bench, delivery, faultsOf, LOAD_ENVIRONMENT, type Outcome, type Scenario } from '../bench.ts';
+import { type Bench, delivery, faultsOf, type Outcome, type Scenario } from '../bench.ts';
 import { peakRssBytes, treeCpuMs } from '../measure/processes.ts';
-import { startPostern } from '../peers/postern.ts';
+import { relayTo } from '../peers/relay_to.ts';
 import { digits, mib } from '../report.ts';
 
 const SESSIONS = 100;
@@ -26,8 +26,7 @@ async function run(bench: Bench): Promise<Outcome> {
   const sink = bench.sink();
   const source = bench.source();
   const { port: sinkPort } = await sink.call('listen', {});
-  const environment = { ...LOAD_ENVIRONMENT, INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}` };
-  const postern = bench.started(await startPostern({ folder: bench.folder('postern'), environment }));
+  const postern = await relayTo(bench, 'postern', sinkPort);
   const { port } = postern.outside;
 
   const cpuBefore = treeCpuMs(postern.pid);
