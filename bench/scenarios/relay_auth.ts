@@ -64,17 +64,14 @@ async function run(bench: Bench): Promise<Outcome> {
   return {
     headlines: headlines(turns, ways, megabytes),
     ratios: [
-      ...ways.map(({ name }) => ({
-        name: `${name}: rate / without`,
-        better: 'more' as const,
-        ...turns.ratio(name, WITH, WITHOUT, perSecond),
-      })),
+      ...ways.map(({ name }) => turns.rateRatio(name, WITH, WITHOUT)),
       ...megabytes.map(({ body, share }) => ({
         name: `a megabyte of ${body}: CPU / mailauth`,
         better: 'less' as const,
         ...share,
       })),
     ],
+    charts: ways.flatMap((way) => turns.charts(way, targets)),
     tables: [...ways.map((way) => turns.table(way, targets)), megabyteTable(megabytes)],
     failures,
     figures: { turns: turns.all, megabytes },

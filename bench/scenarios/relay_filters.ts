@@ -113,6 +113,7 @@ async function run(bench: Bench): Promise<Outcome> {
       better: 'less' as const,
       ...turns.ratio(name, WITH, WITHOUT, cpuMsPerMessage),
     })),
+    charts: WAYS.flatMap((way) => turns.charts(way, targets)),
     tables: [...WAYS.map((way) => turns.table(way, targets)), memoryTable(memory, sessions)],
     failures,
     figures: { turns: turns.all, memory },

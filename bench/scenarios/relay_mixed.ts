@@ -50,13 +50,8 @@ async function run(bench: Bench): Promise<Outcome> {
   const { turns, failures } = await takeTurns(bench, ends, [WAY], targets);
   return {
     headlines: headlines(turns),
-    ratios: [
-      {
-        name: 'bytes a second / direct',
-        better: 'more',
-        ...turns.ratio(WAY.name, 'postern', 'direct', megabytesPerSecond),
-      },
-    ],
+    ratios: [{ name: 'bytes a second / direct', better: 'more', ...bytesRatio(turns) }],
+    charts: turns.charts(WAY, targets),
     tables: [turns.table(WAY, targets), bytesTable(turns, targets)],
     failures,
     figures: turns.all,
