@@ -83,7 +83,7 @@ async function run(bench: Bench): Promise<Outcome> {
   }
   return {
     headlines: headlines(figures),
-    ratios: SESSIONS.flatMap((sessions) => ratiosOf(figures, sessions)),
+    ratios: ratiosOf(figures),
     tables: [tableOf(figures)],
     failures,
     figures,
@@ -143,18 +143,21 @@ const spreadAt = (all: readonly Figures[], sessions: number, figure: Figure): Sp
 const at = (all: readonly Figures[], sessions: number, figure: Figure): string =>
   spreadText(spreadAt(all, sessions, figure));
 
-function ratiosOf(all: readonly Figures[], sessions: number): Ratio[] {
-  const who = `${sessions} ${sessions === 1 ? 'session' : 'sessions'}`;
-  return [
-    { name: `${who}: messages a sync`, better: 'more', ...spreadAt(all, sessions, 'messagesPerSync') },
-    { name: `${who}: commit to a bare sync`, better: 'less', ...spreadAt(all, sessions, 'commitPerBareSync') },
-  ];
-}
+const sessionsText = (sessions: number): string => `${sessions} ${sessions === 1 ? 'session' : 'sessions'}`;
+
+export const ratiosOf = (all: readonly Figures[]): Ratio[] =>
+  SESSIONS.flatMap((sessions) => {
+    const who = sessionsText(sessions);
+    return [
+      { name: `${who}: messages a sync`, better: 'more', ...spreadAt(all, sessions, 'messagesPerSync') },
+      { name: `${who}: commit to a bare sync`, better: 'less', ...spreadAt(all, sessions, 'commitPerBareSync') },
+    ];
+  });
 
 const headlines = (all: readonly Figures[]): string[] =>
   SESSIONS.map(
     (sessions) =>
-      `${sessions} ${sessions === 1 ? 'session' : 'sessions'}: ${at(all, sessions, 'messagesPerSync')} messages a ` +
+      `${sessionsText(sessions)}: ${at(all, sessions, 'messagesPerSync')} messages a ` +
       `sync, a commit as long as ${at(all, sessions, 'commitPerBareSync')} bare syncs`,
   );
 

@@ -59,7 +59,7 @@ async function run(bench: Bench): Promise<Outcome> {
   const relays = await startRelays(bench, port);
   const ways = WAYS.map((way) => ({ ...way, messages: messagesOf(way, relays) }));
   const { turns, failures } = await takeTurns(bench, ends, ways, relays);
-  const ratios = ways.flatMap((way) => ratiosOf(turns, way, relays));
+  const ratios = ratiosOf(turns, relays);
   return {
     headlines: ratios.map((ratio) => `${ratio.name}: ${spreadText(ratio)}`),
     ratios,
@@ -80,8 +80,13 @@ function messagesOf({ messages }: SmallWay, relays: readonly Relay[]): Record<st
 const sourceCpu: Figure = ({ cpuMsPerMessage, sourceCpuMsPerMessage }) => cpuMsPerMessage / sourceCpuMsPerMessage;
 const dueP99: Figure = ({ phases }) => phases.message.p99Us;
 
+type Compared = Pick<Relay, 'name' | 'pid' | 'cpuUnknown'>;
+
+export const ratiosOf = (turns: Turns, relays: readonly Compared[]): Ratio[] =>
+  WAYS.flatMap((way) => ratiosOfWay(turns, way, relays));
+
 /** Postern to each of the others: rate and CPU time where the load takes all it can, latency where it is the same. */
-function ratiosOf(turns: Turns, { name: way, phase }: Way, relays: readonly Relay[]): Ratio[] {
+function ratiosOfWay(turns: Turns, { name: way, phase }: SmallWay, relays: readonly Compared[]): Ratio[] {
   const to = (other: string, words: string, better: Ratio['better'], figure: Figure): Ratio => ({
     name: `${way}: ${words} / ${other}`,
     better,

@@ -1,9 +1,12 @@
-/** The list of scenarios and its readme, and the comparison of targets in turn. */
+/** The list of scenarios and its readme, what of theirs has a bound, and the comparison of targets in turn. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { type Figure, type Turn, Turns } from '../../../bench/measure/turns.ts';
+import { BOUNDS } from '../../../bench/results/bounds.ts';
 import { SCENARIOS } from '../../../bench/scenarios/all.ts';
+import { ratiosOf as commitRatios } from '../../../bench/scenarios/commit.ts';
+import { ratiosOf as smallRatios } from '../../../bench/scenarios/relay_small.ts';
 
 describe('scenarios', () => {
   const readme = readFileSync(new URL('../../../bench/README.md', import.meta.url), 'utf8');
@@ -18,6 +21,17 @@ describe('scenarios', () => {
     const names = SCENARIOS.map(({ name }) => name);
     assert.equal(new Set(names).size, names.length);
   });
+});
+
+describe('bounds', () => {
+  const relays = ['direct', 'postern'].map((name, pid) => ({ name, pid }));
+  const given: Readonly<Record<string, readonly string[]>> = {
+    'relay-small': smallRatios(new Turns([]), relays).map(({ name }) => name),
+    commit: commitRatios([]).map(({ name }) => name),
+  };
+
+  for (const { scenario, ratio } of BOUNDS)
+    it(`${scenario}: "${ratio}" is a ratio that it gives`, () => assert.ok(given[scenario]?.includes(ratio)));
 });
 
 describe('targets in turn', () => {
