@@ -61,6 +61,8 @@ export type Scenario = {
   readonly checks: string;
   /** How many it sends, where --messages may say otherwise. */
   readonly messages?: number;
+  /** It measures the relays of --vs, too. */
+  readonly compares?: true;
   run(bench: Bench): Promise<Outcome>;
 };
 

@@ -52,6 +52,11 @@ export function parseWishes(words: readonly string[]): Wishes {
     throw new Wrong(`--rounds ${rounds}: --check and --save take ${CHECKED_ROUNDS_MIN} at least`);
   if (read !== undefined && (save || positionals.length > 0))
     throw new Wrong('--read shows or checks a result that is there: nothing to measure or save');
+  if (
+    read !== undefined &&
+    (quick || values.rounds !== undefined || values.messages !== undefined || values.vs !== undefined)
+  )
+    throw new Wrong('--read measures nothing: no --quick, --rounds, --messages or --vs');
   const { vs, json, html, results, list } = values;
   const messages = whole('--messages', values.messages, MESSAGES_MIN, Number.MAX_SAFE_INTEGER);
   const installPeers = values['install-peers'];

@@ -28,7 +28,7 @@ import { SCENARIOS } from './scenarios/all.ts';
 const DEFAULT = 'relay-small';
 const RESULTS = fileURLToPath(new URL('./results', import.meta.url));
 
-function wantedScenarios({ names, check, messages }: Wishes): Scenario[] {
+function wantedScenarios({ names, check, messages, vs }: Wishes): Scenario[] {
   const bounded = SCENARIOS.filter(({ name }) => BOUNDS.some(({ scenario }) => scenario === name));
   if (names.length === 0 && check) return bounded;
   const wanted = names.length === 0 ? [DEFAULT] : names;
@@ -41,6 +41,8 @@ function wantedScenarios({ names, check, messages }: Wishes): Scenario[] {
   const fixed = scenarios.filter((scenario) => scenario.messages === undefined).map(({ name }) => name);
   if (messages !== undefined && fixed.length > 0)
     throw new Wrong(`--messages: ${fixed.join(', ')} cannot send more or fewer`);
+  if (vs !== undefined && vs !== 'none' && !scenarios.some(({ compares }) => compares))
+    throw new Wrong(`--vs: ${scenarios.map(({ name }) => name).join(', ')}: Postern alone is measured there`);
   return scenarios;
 }
 

@@ -228,6 +228,12 @@ describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
     assert.match(readFileSync(join(folder, 'page.html'), 'utf8'), /^<!DOCTYPE html>/);
   });
 
+  it('says that nobody else is measured where that is so', () => {
+    const words = ['bench/run.ts', 'relay-large', '--vs', 'HEAD'];
+    const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 10_000 });
+    assert.deepEqual([status, stderr], [1, '--vs: relay-large: Postern alone is measured there\n']);
+  });
+
   it('says in one line what is wrong with the words', () => {
     const { status, stderr } = bench('--read', join(folder, 'nothing.json'));
     assert.equal(status, 1);
@@ -248,6 +254,7 @@ describe('the words of npm run bench', () => {
     'from 1000': ['--messages', '999'],
     'nothing to measure': ['--read', 'x', 'relay-small'],
     'Unknown option': ['--fast'],
+    'measures nothing': ['--read', 'x', '--vs', 'none'],
   };
   for (const [why, words] of Object.entries(refused))
     it(`are refused: ${words.join(' ')}`, () => assert.throws(() => parseWishes(words), new RegExp(why)));
