@@ -51,6 +51,12 @@ export const number = (value: number): Buffer => {
   return bytes;
 };
 
+/** At `letter` the filter says this, and nothing else anywhere. */
+export const at =
+  (letter: string, ...replies: readonly Buffer[]): NonNullable<MilterScript['answer']> =>
+  (command) =>
+    command.letter === letter ? replies : undefined;
+
 export class FakeMilter {
   readonly commands: MilterCommand[] = [];
   readonly changes = new Changes();

@@ -29,6 +29,25 @@ const pushedIn = (folder: string, disk: Disk = systemDisk) => {
   return { pushed: new PushedHashes(disk, folder, (inForce) => changes.push(inForce)), changes };
 };
 
+/** On a disk that tells when it is `writing`, and takes what is written at `go`. */
+const pushedSlowly = () => {
+  const folder = temporaryFolder('hashes');
+  const writing = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const rename: Disk['rename'] = async (from, to) => {
+    writing.resolve();
+    await go.promise;
+    await systemDisk.rename(from, to);
+  };
+  const { pushed, changes } = pushedIn(folder, { ...systemDisk, rename });
+  const commit = (address: string) => {
+    const upload = begun(pushed);
+    upload.add(linesOf(address));
+    return upload.commit();
+  };
+  return { folder, pushed, changes, commit, writing, go };
+};
+
 test('hashes that are pushed are known, at once and after a restart', async () => {
   const folder = temporaryFolder('hashes');
   const { pushed, changes } = pushedIn(folder);
@@ -84,24 +103,11 @@ test('an upload that is cut off, faulty, empty or overtaken changes nothing', as
 });
 
 test('an upload that ends while the one before is still being written comes after it', async () => {
-  const folder = temporaryFolder('hashes');
-  const written = Promise.withResolvers<void>();
-  const overtaken = Promise.withResolvers<void>();
-  const rename: Disk['rename'] = async (from, to) => {
-    written.resolve();
-    await overtaken.promise;
-    await systemDisk.rename(from, to);
-  };
-  const { pushed, changes } = pushedIn(folder, { ...systemDisk, rename });
-  const commit = (address: string) => {
-    const upload = begun(pushed);
-    upload.add(linesOf(address));
-    return upload.commit();
-  };
+  const { folder, pushed, changes, commit, writing, go } = pushedSlowly();
   const first = commit('jane@example.org');
-  await written.promise;
+  await writing.promise;
   const second = commit('john@example.org');
-  overtaken.resolve();
+  go.resolve();
   assert.deepEqual(await Promise.all([first, second]), [null, null]);
   const restarted = pushedIn(folder).pushed;
   assert.equal(await restarted.load(), null);
@@ -112,20 +118,7 @@ test('an upload that ends while the one before is still being written comes afte
 });
 
 test('an upload that waits for the disk is overtaken by the next one, and its hashes are let go', async () => {
-  const folder = temporaryFolder('hashes');
-  const writing = Promise.withResolvers<void>();
-  const go = Promise.withResolvers<void>();
-  const rename: Disk['rename'] = async (from, to) => {
-    writing.resolve();
-    await go.promise;
-    await systemDisk.rename(from, to);
-  };
-  const { pushed, changes } = pushedIn(folder, { ...systemDisk, rename });
-  const commit = (address: string) => {
-    const upload = begun(pushed);
-    upload.add(linesOf(address));
-    return upload.commit();
-  };
+  const { pushed, changes, commit, writing, go } = pushedSlowly();
   const first = commit('jane@example.org');
   await writing.promise;
   const waits = commit('john@example.org');

@@ -4,7 +4,7 @@ import { afterEach, describe, test } from 'node:test';
 import type { FilteredEnvelope, Findings } from '../../../src/filters/filter.ts';
 import { within } from '../../support/deadline.ts';
 import type { MilterScript } from '../../support/fake_milter.ts';
-import { FakeMilter, number, reply } from '../../support/fake_milter.ts';
+import { at, FakeMilter, number, reply } from '../../support/fake_milter.ts';
 import { ENVELOPE, examine, MESSAGE, startFilter } from '../../support/filters.ts';
 import { ManualTimers } from '../../support/timers.ts';
 
@@ -18,12 +18,6 @@ async function ask(script: MilterScript, content: string | Buffer = MESSAGE, pie
   await filter.close();
   return findings;
 }
-
-/** At `letter` the filter says this, and nothing else anywhere. */
-const at =
-  (letter: string, ...replies: readonly Buffer[]): NonNullable<MilterScript['answer']> =>
-  (command) =>
-    command.letter === letter ? replies : undefined;
 
 describe('a whole session', () => {
   for (const kind of ['tcp', 'unix'] as const) {

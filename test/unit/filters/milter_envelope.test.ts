@@ -4,7 +4,7 @@ import { afterEach, test } from 'node:test';
 import type { Findings, Word } from '../../../src/filters/filter.ts';
 import { within } from '../../support/deadline.ts';
 import type { MilterScript } from '../../support/fake_milter.ts';
-import { FakeMilter, number, reply } from '../../support/fake_milter.ts';
+import { at, FakeMilter, number, reply } from '../../support/fake_milter.ts';
 import { ENVELOPE, examine, MESSAGE, startFilter } from '../../support/filters.ts';
 import { ManualTimers } from '../../support/timers.ts';
 
@@ -34,12 +34,6 @@ async function ask(script: MilterScript, row: Record<string, unknown> = {}): Pro
   await filter.close();
   return findings;
 }
-
-/** At `letter` the filter says this, and nothing else anywhere. */
-const at =
-  (letter: string, ...replies: readonly Buffer[]): NonNullable<MilterScript['answer']> =>
-  (command) =>
-    command.letter === letter ? replies : undefined;
 
 test('a recipient is refused, and the message goes on for the other', async () => {
   const script: MilterScript = {
