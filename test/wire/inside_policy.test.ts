@@ -3,22 +3,19 @@
  * carried; and the same rules, filters, parts and headers as for mail from outside.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { temporaryFolder } from '../support/folders.ts';
 import type { PosternProcess } from '../support/postern.ts';
 import { DOMAIN, startPostern } from '../support/postern.ts';
+import { queue as queueOf } from '../support/queue_command.ts';
 import { SmtpClient } from '../support/smtp_client.ts';
 import { SmtpPeer } from '../support/smtp_peer.ts';
 
-const COMMAND = fileURLToPath(new URL('../../src/postern.ts', import.meta.url));
 const OUT = 'x@else.example';
 const TEXT = 'Subject: x\r\n\r\nText\r\n';
 
@@ -94,14 +91,7 @@ describe('mail from inside', () => {
     return client;
   };
   const carried = async (id: string): Promise<string> => (await outside.receivedId(id)).content;
-  const queue = async (...args: string[]): Promise<Record<string, unknown>[]> => {
-    const env = { PATH: process.env.PATH, POSTERN_SPOOL_DIR: postern.spoolDir };
-    const { stdout } = await promisify(execFile)(process.execPath, [COMMAND, 'queue', ...args, '--json'], { env });
-    return stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
-  };
+  const queue = (...args: string[]) => queueOf(postern.spoolDir, ...args);
 
   test('a network sends as its own senders only', async () => {
     const server = await comes('10.1.0.5');

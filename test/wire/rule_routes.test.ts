@@ -1,31 +1,18 @@
 /** Rules that send mail elsewhere: what goes where, and that it still does after whatever ends the process. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { temporaryFolder } from '../support/folders.ts';
 import { freePort } from '../support/free_port.ts';
 import type { PosternProcess } from '../support/postern.ts';
 import { DOMAIN, startPostern } from '../support/postern.ts';
+import { queue } from '../support/queue_command.ts';
 import { SmtpClient } from '../support/smtp_client.ts';
 import { SmtpPeer } from '../support/smtp_peer.ts';
 
-const COMMAND = fileURLToPath(new URL('../../src/postern.ts', import.meta.url));
 const TEXT = 'Subject: x\r\n\r\nText\r\n';
 const [BOB, NEW] = [`bob@${DOMAIN}`, `new@${DOMAIN}`];
-
-/** `postern queue …`: what it prints, as objects where that is JSON. */
-async function queue(spoolDir: string, ...args: string[]): Promise<Record<string, unknown>[]> {
-  const env = { PATH: process.env.PATH, POSTERN_SPOOL_DIR: spoolDir };
-  const { stdout } = await promisify(execFile)(process.execPath, [COMMAND, 'queue', ...args, '--json'], { env });
-  return stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
-}
 
 /** Gone with the test, however it ends. */
 async function startPeer(t: TestContext, port = 0): Promise<SmtpPeer> {
