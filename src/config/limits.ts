@@ -34,7 +34,11 @@ const TABLE = {
   unknownFree: [3, 'unknown recipients of a session that cost no wait: everybody mistypes', 'each further one waits'],
   unknownStepMs: [250, 'the first wait of who guesses addresses', 'it doubles with each'],
   unknownWaitMsMax: [8000, 'below what honest clients wait for a reply', 'it grows no further'],
-  policyFileMs: [2000, 'the policy file is looked at this often', 'a change of it is in force so much later'],
+  policyFileMs: [
+    1000,
+    'the policy file and the files that it names are looked at this often',
+    'a change is in force when two looks have found the same',
+  ],
 
   // Content.
   contentInlineBytes: [

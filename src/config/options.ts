@@ -168,7 +168,7 @@ export const OPTIONS = {
     default: '',
     words: 'none',
     unit: '',
-    why: 'the policy file (YAML): rules and what they ask; read again on SIGHUP and when it changes; none: the built-in rules serve alone',
+    why: 'the policy file (YAML): rules and what they ask; read again on SIGHUP and when it or a file it names has changed; none: the built-in rules serve alone',
   },
 
   // The machine.

@@ -1,9 +1,9 @@
 /**
- * The policy file and all that it names: read at the start, on SIGHUP and when it changes; in force as a whole
- * or not at all. What must outlast a change (greylist, limits, pushed recipients) is kept for the life of the process.
+ * The policy file and all that it names: read at the start, on SIGHUP and when a file of it has changed and stands still;
+ * in force as a whole or not at all. What must outlast a change (greylist, limits, pushed recipients) is kept for the life of the process.
  */
 import { LIMITS } from '../config/limits.ts';
-import { watchForChange } from '../config/watch_file.ts';
+import { SettledChange } from '../config/settled_change.ts';
 import type { KeptGreylist } from '../facts/greylist_file.ts';
 import { keepGreylist } from '../facts/greylist_file.ts';
 import { ratesMemory } from '../facts/rates.ts';
@@ -11,7 +11,7 @@ import { PushedHashes } from '../facts/recipient_hashes.ts';
 import { filterLabels } from '../filters/counts.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { PolicyInForce } from '../relay/policy.ts';
-import { loadNamed, readPolicyDocument } from '../relay/policy_loading.ts';
+import { loadNamed, namedFiles, readPolicyDocument } from '../relay/policy_loading.ts';
 import { systemDisk } from '../spool/disk.ts';
 import type { FilterLabel, RuleLabel } from '../telemetry/tally.ts';
 import { Tally } from '../telemetry/tally.ts';
@@ -34,10 +34,13 @@ export class PolicyFile {
   #greylist: KeptGreylist | null = null;
   /** The last that was read without faults. */
   #read: PolicyInForce | null = null;
+  /** What the last file without faults of its own names. */
+  #named: readonly string[] = [];
   /** The last reading that was asked for, ended or not; and the one that has not begun. */
   #last: Promise<unknown> = Promise.resolve();
   #next: Promise<PolicyRead> | null = null;
-  #endWatch: () => void = () => {};
+  readonly #watch: SettledChange;
+  #changed: () => void = () => {};
 
   /** `file` '': there is none, and the built-in rules serve alone. `pushed`: the inside has sent other recipients. */
   constructor(file: string, spoolDir: string, shards: number, trouble: Trouble, pushed: () => void) {
@@ -46,6 +49,7 @@ export class PolicyFile {
     this.#spoolDir = spoolDir;
     this.#trouble = trouble;
     this.#pushed = new PushedHashes(systemDisk, spoolDir, pushed);
+    this.#watch = new SettledChange(() => this.#changed());
   }
 
   /** For the admin interface. */
@@ -83,17 +87,23 @@ export class PolicyFile {
   }
 
   watch(changed: () => void): void {
-    if (this.#file !== '') this.#endWatch = watchForChange(this.#file, LIMITS.policyFileMs, changed);
+    this.#changed = changed;
+    if (this.#file !== '') this.#watch.start(LIMITS.policyFileMs);
   }
 
   async close(): Promise<void> {
-    this.#endWatch();
+    this.#watch.end();
     await this.#greylist?.close();
   }
 
   async #readFile(): Promise<PolicyRead> {
+    if (this.#file !== '') await this.#watch.follow([this.#file, ...this.#named]);
     const read = readPolicyDocument(this.#file);
-    return 'faults' in read ? read : await this.#load(read.document);
+    if ('faults' in read) return read;
+    // Those of a file whose lists are at fault, too: it is a list that will be mended.
+    this.#named = namedFiles(read.document);
+    if (this.#file !== '') await this.#watch.follow([this.#file, ...this.#named]);
+    return await this.#load(read.document);
   }
 
   async #load(document: PolicyDocument): Promise<PolicyRead> {

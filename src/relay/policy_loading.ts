@@ -18,6 +18,14 @@ export function readPolicyDocument(file: string): { readonly document: PolicyDoc
 
 export type NamedMemories = Pick<PolicyInForce, 'lists' | 'recipients' | 'geoip'>;
 
+/** Files, and folders of such, that `loadNamed` reads. */
+export function namedFiles({ lists, recipients, geoip }: PolicyDocument): readonly string[] {
+  const files = Object.values(lists).map(({ file }) => file);
+  const places = [geoip?.country, geoip?.asn];
+  const known = recipients?.source === 'file' ? recipients.path : undefined;
+  return [...files, known, ...places].filter((path) => path !== undefined);
+}
+
 /** Lists, recipients and places out of the files that the document names. */
 export async function loadNamed(document: PolicyDocument): Promise<{ readonly memories: NamedMemories } | Faults> {
   const faults: string[] = [];

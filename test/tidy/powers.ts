@@ -63,4 +63,4 @@ export const POWERS: readonly Power[] = [
 /** Folders that read files and never write them: what they may take from node:fs. */
 export const READERS: readonly string[] = ['src/config/', 'src/admin/'];
 export const READING =
-  /^(?:read\w+|stat\w*|lstat\w*|access\w*|exists\w*|realpath\w*|constants|opendir\w*|watch\w*|unwatchFile|createReadStream)$/;
+  /^(?:read\w+|stat\w*|lstat\w*|access\w*|exists\w*|realpath\w*|constants|opendir\w*|createReadStream)$/;
