@@ -6,16 +6,19 @@
  *   POST /api/queue/…  on the socket only (queue_routes.ts)
  *   PUT /api/recipients  on the socket, and with a token over TCP (recipient_routes.ts)
  *
- * Over TCP it reads without authentication, and what guards it is its address (loopback by default), the Host check,
- * and that there is nothing to command; whoever has the token may replace the recipients and nothing else. What guards
- * the socket is its mode: only the user that runs Postern can open it.
+ * Over TCP (or TLS: POSTERN_ADMIN_TLS) it reads without authentication, and what guards it is its address (loopback by
+ * default), the Host check, and that there is nothing to command; whoever has the token may replace the recipients and
+ * nothing else. What guards the socket is its mode: only the user that runs Postern can open it.
  */
+import type { Server as HttpsServer } from 'node:https';
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import { fastify } from 'fastify';
 import { LIMITS } from '../config/limits.ts';
 import type { HostPort } from '../config/options.ts';
 import { canonicalAddress } from '../config/parsers.ts';
+import type { TlsMaterial } from '../config/tls_material.ts';
 import type { AdminToken } from '../config/token_file.ts';
+import { serverOptions } from '../net/tls.ts';
 import type { QueueSource } from '../relay/queue_requests.ts';
 import { EXPOSITION_TYPE } from '../telemetry/exposition.ts';
 import type { StatusSource } from '../telemetry/status.ts';
@@ -34,15 +37,33 @@ const HEADERS = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 } as const;
 
-/** Resolves when it listens, to the address as bound, or rejects with the system's error. No token: no `pushes`. */
-export async function startAdmin(at: HostPort, source: StatusSource, hostname: string, pushes: Pushes | null = null) {
+export type AdminDoor = {
+  readonly at: HostPort;
+  /** A Host header may be this. */
+  readonly hostname: string;
+  /** Null: nobody has a token. */
+  readonly pushes: Pushes | null;
+  /** Null: in clear. */
+  readonly tls: TlsMaterial | null;
+};
+
+/** Resolves when it listens, to the address as bound, or rejects with the system's error. */
+export async function startAdmin({ at, hostname, pushes, tls }: AdminDoor, source: StatusSource) {
   const push = pushes === null ? undefined : { ...pushes, guard: new PushGuard(pushes.token) };
-  const app = buildAdmin({ source, names: [hostname], push });
-  app.server.maxConnections = LIMITS.adminConnectionsMax;
+  const app = buildAdmin({ source, names: [hostname], push, tls });
+  const server: typeof app.server & Partial<Pick<HttpsServer, 'setSecureContext'>> = app.server;
+  server.maxConnections = LIMITS.adminConnectionsMax;
   await app.listen({ host: at.host, port: at.port, ipv6Only: at.host.includes(':') });
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : at.port;
-  return { address: { host: at.host, port }, close: () => app.close() };
+  return {
+    address: { host: at.host, port },
+    /** For connections from now on; no use where it speaks in clear. */
+    reloadTls: (material: TlsMaterial): void => {
+      server.setSecureContext?.(serverOptions(material, 'admin'));
+    },
+    close: () => app.close(),
+  };
 }
 
 /** As above, on a Unix socket, with commands. A command may be silent for longer than a page. */
@@ -67,6 +88,7 @@ export type AdminParts = {
   /** What commands go to: on the Unix socket, and nowhere else. */
   readonly queue?: QueueSource | undefined;
   readonly push?: Push | undefined;
+  readonly tls?: TlsMaterial | null;
   readonly patience?: Patience;
 };
 
@@ -86,12 +108,14 @@ const PATIENCE: Patience = {
 };
 
 export function buildAdmin(parts: AdminParts): FastifyInstance {
-  const { source, names = [], queue, push, patience = PATIENCE } = parts;
-  const app = fastify({
+  const { source, names = [], queue, push, tls = null, patience = PATIENCE } = parts;
+  const looks = { headersTimeout: patience.pageMsMax, connectionsCheckingInterval: patience.sweepMs };
+  const handshakeTimeout = LIMITS.tlsHandshakeSeconds * 1000;
+  const app: FastifyInstance = fastify({
     bodyLimit: 1024,
     requestTimeout: push === undefined ? patience.pageMsMax : patience.pushMsMax,
     connectionTimeout: queue === undefined ? patience.pageMsMax : LIMITS.operatorSilenceMsMax,
-    http: { headersTimeout: patience.pageMsMax, connectionsCheckingInterval: patience.sweepMs },
+    ...(tls === null ? { http: looks } : { https: { ...looks, ...serverOptions(tls, 'admin'), handshakeTimeout } }),
     forceCloseConnections: true,
   });
   const dashboard = loadDashboard();

@@ -22,6 +22,11 @@ export function crossFaults(config: Config): readonly CrossFault[] {
       ['adminTokenFile', 'adminListen'],
       `opens a door of ${variableOf('adminListen')}, which is empty; leave it out`,
     );
+  if (config.adminTls && config.tlsCert.length === 0)
+    add(
+      ['adminTls', 'tlsCert'],
+      `asks for TLS without a certificate; write ${variableOf('tlsCert')} and ${variableOf('tlsKey')}`,
+    );
   const admin = loadAdminToken(config.adminTokenFile);
   if ('faults' in admin) faults.push(...admin.faults.map((fault) => ({ about: ['adminTokenFile'] as const, fault })));
   const tls = loadTlsMaterial(config);

@@ -101,7 +101,13 @@ export const OPTIONS = {
     default: '127.0.0.1:8025',
     unit: '',
     emptyIsNone: true,
-    why: 'health, metrics and dashboard, read without authentication and in clear, so keep it on loopback or a network of your own; empty: none',
+    why: 'health, metrics and dashboard, read without authentication, so keep it on loopback or a network of your own; empty: none',
+  },
+  adminTls: {
+    schema: flag(),
+    default: '0',
+    unit: '',
+    why: 'the admin address speaks TLS only (HTTPS), with the certificate of POSTERN_TLS_CERT',
   },
   adminTokenFile: {
     schema: path(),

@@ -3,12 +3,12 @@
  * file more or less in a folder. A list that is still being copied is not read: half of it is a list, too, and refuses
  * mail for the other half.
  *
- *   look ─► as it was: nothing          look ─► other than before ─► look ─► the same as the look before: changed
+ *   look ─► as it was read: nothing        look ─► other ─► look ─► the same as at the look before: changed
  */
 import { stat } from 'node:fs/promises';
 import { listFiles } from './list_file.ts';
 
-/** What tells one state of a path from another; '' where there is nothing now, which is no state: a rename has two ends. */
+/** What tells one state of a path from another; '' where there is nothing: a rename has two ends. */
 async function stateOf(path: string): Promise<string> {
   try {
     const states: string[] = [];

@@ -1,6 +1,7 @@
 /**
- * The policy file and all that it names: read at the start, on SIGHUP and when a file of it has changed and stands still;
- * in force as a whole or not at all. What must outlast a change (greylist, limits, pushed recipients) is kept for the life of the process.
+ * The policy file and all that it names: read at the start, on SIGHUP and when a file of it has changed and stands
+ * still; in force as a whole or not at all. What must outlast a change (greylist, limits, pushed recipients) is kept
+ * for the life of the process.
  */
 import { LIMITS } from '../config/limits.ts';
 import { SettledChange } from '../config/settled_change.ts';

@@ -42,7 +42,11 @@ import { lockSpool } from './spool_lock.ts';
 import { Status } from './status.ts';
 import { Supervisor } from './supervisor.ts';
 
-export type AdminServer = { readonly address: HostPort; close(): Promise<void> };
+export type AdminServer = {
+  readonly address: HostPort;
+  reloadTls(material: TlsMaterial): void;
+  close(): Promise<void>;
+};
 /** Recipients that the inside pushes go here. */
 export type Pushes = { readonly recipients: PushedHashes; readonly logger: Logger };
 /**
@@ -50,10 +54,13 @@ export type Pushes = { readonly recipients: PushedHashes; readonly logger: Logge
  * token; null: there is none.
  */
 export type StartAdmin = (
-  at: HostPort,
+  door: {
+    readonly at: HostPort;
+    readonly hostname: string;
+    readonly pushes: (Pushes & { readonly token: () => AdminToken }) | null;
+    readonly tls: TlsMaterial | null;
+  },
   source: StatusSource,
-  hostname: string,
-  pushes: (Pushes & { readonly token: () => AdminToken }) | null,
 ) => Promise<AdminServer>;
 /** admin's `startOperator`, likewise. */
 export type StartOperator = (
@@ -242,7 +249,10 @@ export class Postern {
       return false;
     }
     this.#tls = tls;
-    if (tls.material !== null) this.#supervisor.reloadTls(tls.material);
+    if (tls.material !== null) {
+      this.#supervisor.reloadTls(tls.material);
+      this.#admin?.reloadTls(tls.material);
+    }
     this.#logCertificates();
     return true;
   }
@@ -308,12 +318,13 @@ export class Postern {
   }
 
   async #openAdmin(): Promise<AdminServer | null> {
-    const { adminListen: at, hostname } = this.#config;
+    const { adminListen: at, adminTls, hostname } = this.#config;
     const { startAdmin } = this.#parts;
     if (at === null || startAdmin === undefined) return null;
     try {
       const pushes = this.#token === null ? null : { ...this.#pushes(), token: () => this.#token! };
-      return await startAdmin(at, this.#status, hostname, pushes);
+      const tls = adminTls ? this.#tls.material : null;
+      return await startAdmin({ at, hostname, pushes, tls }, this.#status);
     } catch (error) {
       throw new StartFailure([listenFault('adminListen', at, error as NodeJS.ErrnoException)]);
     }

@@ -10,7 +10,7 @@ import type { TlsPolicy } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 
 /** RFC 8996: nothing below. */
-const TLS_MIN = 'TLSv1.2';
+const TLS_MIN = 'TLSv1.2' as const;
 
 /**
  * For TLS 1.2; those of 1.3 are OpenSSL's. Forward secrecy first, in our order, and at the end AES with a plain RSA key
@@ -43,17 +43,20 @@ export function serverContext(
   side: 'outside' | 'inside',
   ticketSecret?: Uint8Array,
 ): SecureContext {
-  return createSecureContext({
-    cert: [...material.certs],
-    key: [...material.keys],
-    minVersion: TLS_MIN,
-    ciphers: CIPHERS,
-    honorCipherOrder: true,
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION, // a client could have us sign without end
-    sessionIdContext: `postern ${side}`, // at most 32 bytes
-    ...(ticketSecret === undefined ? {} : { ticketKeys: ticketKeys(ticketSecret, side) }),
-  });
+  const ticketing = ticketSecret === undefined ? {} : { ticketKeys: ticketKeys(ticketSecret, side) };
+  return createSecureContext({ ...serverOptions(material, side), ...ticketing });
 }
+
+/** What every server of ours says of TLS; `use` tells its sessions from those of the others. */
+export const serverOptions = ({ certs, keys }: TlsMaterial, use: 'outside' | 'inside' | 'admin') => ({
+  cert: [...certs],
+  key: [...keys],
+  minVersion: TLS_MIN,
+  ciphers: CIPHERS,
+  honorCipherOrder: true,
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION, // a client could have us sign without end
+  sessionIdContext: `postern ${use}`, // at most 32 bytes
+});
 
 const ticketKeys = (secret: Uint8Array, side: string): Buffer =>
   createHmac('sha512', secret).update(`postern tickets ${side}`).digest().subarray(0, TICKET_KEY_BYTES);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import https from 'node:https';
 import { test } from 'node:test';
 import { buildAdmin, startAdmin } from '../../../src/admin/server.ts';
 import type { StatusSource } from '../../../src/telemetry/status.ts';
+import { type Issued, makeCertificate } from '../../support/certificates.ts';
 
 const REPORT = { hostname: 'mx.example', state: 'serving', shards: [], refusals: [] };
 
@@ -113,12 +115,39 @@ test('a Host header with a name that is not ours is refused: DNS rebinding', asy
 });
 
 test('it listens where it is told, and gives the address back', { timeout: 10_000 }, async () => {
-  const server = await startAdmin({ host: '127.0.0.1', port: 0 }, source(), 'mx.example');
+  const server = await startAdmin(
+    { at: { host: '127.0.0.1', port: 0 }, hostname: 'mx.example', pushes: null, tls: null },
+    source(),
+  );
   const { host, port } = server.address;
   assert.equal(host, '127.0.0.1');
   const answer = await fetch(`http://127.0.0.1:${port}/healthz`);
   assert.equal(answer.status, 200);
-  await assert.rejects(startAdmin({ host, port }, source(), 'mx.example'), { code: 'EADDRINUSE' });
+  await assert.rejects(startAdmin({ at: { host, port }, hostname: 'mx.example', pushes: null, tls: null }, source()), {
+    code: 'EADDRINUSE',
+  });
   await server.close();
   await assert.rejects(fetch(`http://127.0.0.1:${port}/healthz`));
+});
+
+test('over TLS: with the certificate, the next one after a reload, and nothing in clear', {
+  timeout: 10_000,
+}, async () => {
+  const names = ['mx.example'];
+  const [first, second] = [makeCertificate({ names }), makeCertificate({ names })];
+  const materialOf = ({ cert, key }: Issued) => ({ certs: [cert], keys: [key] });
+  const door = { at: { host: '127.0.0.1', port: 0 }, hostname: 'mx.example', pushes: null };
+  const server = await startAdmin({ ...door, tls: materialOf(first) }, source());
+  const { port } = server.address;
+  const health = (ca: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const where = { host: '127.0.0.1', port, path: '/healthz', ca, servername: 'mx.example', agent: false };
+      https.get(where, (response) => resolve(response.resume().statusCode)).once('error', reject);
+    });
+  assert.equal(await health(first.cert), 200);
+  await assert.rejects(health(second.cert), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/healthz`));
+  server.reloadTls(materialOf(second));
+  assert.equal(await health(second.cert), 200);
+  await server.close();
 });

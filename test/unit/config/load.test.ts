@@ -53,6 +53,7 @@ const BAD: Readonly<Record<OptionKey, readonly string[]>> = {
   proxyNetworks: ['10.0.0.1/8', 'haproxy.example'],
   xclientNetworks: ['10.0.0.1/8', 'x'],
   adminListen: ['8025', 'localhost:8025'],
+  adminTls: ['on'],
   adminTokenFile: ['a\0b'],
   domains: ['*.example.org', 'exa mple.org', 'a@b.org', 'example.org,,b.org', '1.2.3.4'],
   subdomains: ['on'],
@@ -390,4 +391,10 @@ test('every option has a reason and a row in the printed table, and its default 
     assert.ok(table.includes(`| \`${variableOf(key)}\` |`), key);
   }
   assert.ok(table.split('\n').every((line) => line === '' || (line.match(/(?<!\\)\|/g) ?? []).length === 5));
+});
+
+test('the admin address cannot speak TLS without a certificate', () => {
+  assert.deepEqual(faultsOf({ POSTERN_ADMIN_TLS: '1' }), [
+    'POSTERN_ADMIN_TLS asks for TLS without a certificate; write POSTERN_TLS_CERT and POSTERN_TLS_KEY',
+  ]);
 });

@@ -32,7 +32,7 @@ test('a file that is changed while its lists are read: the last written is in fo
   await policy.close();
 });
 
-test('each file that the policy names is followed, and the folder, of a file whose list is at fault as well', async () => {
+test('each file and folder that the policy names is followed, of a file with a bad list as well', async () => {
   const folder = temporaryFolder('policy');
   const file = join(folder, 'policy.yaml');
   const list = join(folder, 'list');

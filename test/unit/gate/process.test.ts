@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import tls from 'node:tls';
 import { CERT_A, CERT_B, KEY_A, KEY_B } from '../config/certificates.ts';
 import { Client, startFake, temporary, until } from './support.ts';
 
@@ -122,9 +123,24 @@ test('SIGHUP takes new certificates whole, or keeps the old ones', { timeout: 20
   const [cert, key] = [path.join(folder, 'cert'), path.join(folder, 'key')];
   writeFileSync(cert, CERT_A);
   writeFileSync(key, KEY_A);
-  const environment = { ...ENVIRONMENT, POSTERN_SPOOL_DIR: spool(), POSTERN_TLS_CERT: cert, POSTERN_TLS_KEY: key };
+  const environment = {
+    ...ENVIRONMENT,
+    POSTERN_SPOOL_DIR: spool(),
+    POSTERN_TLS_CERT: cert,
+    POSTERN_TLS_KEY: key,
+    POSTERN_ADMIN_LISTEN: '127.0.0.1:0',
+    POSTERN_ADMIN_TLS: '1',
+  };
   const process = run(context, FAKE_MAIN, environment);
-  const client = new Client((await process.event('ready')).outside[0]!);
+  const ready = await process.event('ready');
+  const client = new Client(ready.outside[0]!);
+  const adminName = async (): Promise<unknown> => {
+    const socket = tls.connect({ host: '127.0.0.1', port: ready.admin.port, rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    const { subject } = socket.getPeerCertificate();
+    socket.destroy();
+    return subject.CN;
+  };
   await client.read();
   client.say('tls');
   assert.equal(await client.read(), 'tls 1');
@@ -137,6 +153,7 @@ test('SIGHUP takes new certificates whole, or keeps the old ones', { timeout: 20
   assert.match(String(refused.faults), /does not belong to/);
   client.say('tls');
   assert.equal(await client.read(), 'tls 1', 'the shard was not told');
+  assert.equal(await adminName(), 'a.example');
 
   writeFileSync(key, KEY_B);
   process.child.kill('SIGHUP');
@@ -144,5 +161,6 @@ test('SIGHUP takes new certificates whole, or keeps the old ones', { timeout: 20
   assert.match(JSON.stringify(loaded()[1]!.certificates), /CN=b\.example/);
   client.say('tls');
   assert.equal(await client.read(), 'tls 101');
+  assert.equal(await adminName(), 'b.example');
   client.socket.destroy();
 });
