@@ -350,6 +350,16 @@ const TABLE = {
   shardStartMsMin: [100, 'a shard that dies is run again at once', 'the wait doubles with each early death'],
   shardStartMsMax: [30_000, 'a shard that cannot start must not fill the log', 'the wait grows no further'],
   shardYoungMs: [10_000, 'a death before this age is one of a shard that cannot run', 'the next start waits longer'],
+  heartbeatLookMs: [
+    5000,
+    'main looks so often whether the shards still beat (statusMs): a few numbers in shared memory',
+    'a shard that hangs is noticed so much later',
+  ],
+  heartbeatLooksMax: [
+    12,
+    'a minute: longer than any turn of the event loop that does some good, as of a queue of millions',
+    'the shard hangs: its thread is ended, and it is run again',
+  ],
   startMsMax: [600_000, 'journals of several GB are replayed in a few minutes', 'the start fails'],
   shutdownGraceMs: [2000, 'a shard that has cut its sessions still closes its journal', 'its thread is ended'],
   reportMs: [50, 'log lines travel to main in batches', 'main knows them so much later'],

@@ -55,8 +55,8 @@ export type ToShard =
   | { readonly tag: 'crash' };
 
 export type FromShard =
-  /** The journal is replayed. */
-  | { readonly tag: 'ready' }
+  /** The journal is replayed; in this thread. */
+  | { readonly tag: 'ready'; readonly threadId: number }
   /** One client key a closed session, in batches. */
   | { readonly tag: 'closed'; readonly clientKeys: readonly string[] }
   /** The journal failed for good: send no more sockets. */

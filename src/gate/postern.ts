@@ -34,6 +34,7 @@ import { LogSink } from '../telemetry/log.ts';
 import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/metrics.ts';
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
 import { Gate } from './gate.ts';
+import type { Patience } from './heartbeat.ts';
 import { listenFault, StartFailure } from './listeners.ts';
 import { PolicyFile } from './policy_file.ts';
 import { PressureWatch } from './pressure_watch.ts';
@@ -79,6 +80,8 @@ export type PosternParts = {
   readonly onStarted?: (postern: Postern) => void;
   /** The shards' code; shard.ts but in tests. */
   readonly workerFile?: string;
+  /** With a shard that hangs; that of config/limits.ts but in tests. */
+  readonly patience?: Patience;
 };
 
 export type Addresses = {
@@ -190,6 +193,8 @@ export class Postern {
         onLines: (lines) => this.#sink.write(lines),
         onSessionEnded: (key) => this.#gate.sessionEnded(key),
         onRestart: () => metrics.count('shard_restarts'),
+        onHung: () => metrics.count('shards_hung'),
+        patience: parts.patience,
       },
       tls.material,
     );

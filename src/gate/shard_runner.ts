@@ -6,7 +6,7 @@
  *     └───────────────── anything thrown ends the thread, and the task rejects ◄──┘
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, threadId } from 'node:worker_threads';
 import { AssertionFailure, unreachable } from '../base/assert.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Shard, ShardContext } from '../relay/shard.ts';
@@ -51,7 +51,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
     onBroken: (detail) => post({ tag: 'broken', detail }),
   });
   const stopGauges = keepGauges(running, metrics);
-  post({ tag: 'ready' });
+  post({ tag: 'ready', threadId });
   try {
     await obeyUntilDrained(port, running, new Answers(running.queue, post));
   } finally {
@@ -132,13 +132,14 @@ function obeyUntilDrained(port: MessagePort, shard: ShardDoors, answers: Answers
 /** The probe is a timer; what it measures contains its own wait. */
 const LOOP_PROBE_MS = 20;
 
-/** Gauges and the journal's counters, once a second. */
+/** Gauges, the journal's counters, and the beat by which main knows that this thread does not hang, once a second. */
 function keepGauges(shard: ShardDoors, metrics: Metrics): () => void {
   const delay = monitorEventLoopDelay({ resolution: LOOP_PROBE_MS });
   delay.enable();
   let syncs = 0;
   let records = 0;
   const update = () => {
+    metrics.count('shard_beats');
     const status = shard.status();
     metrics.set('sessions_open', status.sessions);
     metrics.set('queue_messages', status.messages);

@@ -3,7 +3,7 @@
  *
  *   starting ──ready──► ready ──broken──► broken
  *      ▲                  │                 │   its task rejects, in any state but stopped
- *      └──── waiting ◄────┴─────────────────┘
+ *      └──── waiting ◄────┴─────────────────┘   (the thread of one that hangs is ended, so its task rejects)
  *   stopped: its task has ended after drain, or it died while draining
  */
 import type { MessagePort } from 'node:worker_threads';
@@ -19,6 +19,8 @@ export class ShardSlot {
   port: MessagePort | null = null;
   /** The operator's. */
   readonly queue = new Questions((message) => this.post(message));
+  /** Of the thread that runs it, once it has been ready. */
+  threadId = 0;
   restarts = 0;
   startedMs = 0;
   /** Sessions by client key: what must be released when the shard dies. */

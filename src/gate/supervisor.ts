@@ -1,6 +1,7 @@
 /**
  * Keeps one task running for each shard, for the life of the process, in Piscina's threads; hands sockets to the least
- * loaded of those that are ready. A shard that dies is run again under its number; the others do not notice.
+ * loaded of those that are ready. A shard that dies is run again under its number; the others do not notice. One that
+ * hangs (heartbeat.ts) is made to die.
  *
  * Piscina has `atomics: 'disabled'`, since its default freezes the event loop of a thread that has no new task.
  */
@@ -18,6 +19,7 @@ import { clearSiteCounts, siteCountsMemory } from '../relay/site_counts.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
 import { clearGauges } from '../telemetry/metrics.ts';
+import { HeartbeatWatch, type Patience } from './heartbeat.ts';
 import type { FromShard, ShardTask } from './messages.ts';
 import { ShardSlot } from './shard_slot.ts';
 
@@ -34,6 +36,9 @@ export type SupervisorSettings = {
   /** A session is over, or went down with its shard. */
   readonly onSessionEnded: (clientKey: string) => void;
   readonly onRestart: () => void;
+  readonly onHung: () => void;
+  /** With a shard that hangs; that of config/limits.ts but in tests. */
+  readonly patience: Patience | undefined;
 };
 
 /** Piscina's type of it takes the wrong overload of postMessage in @types/node 26. */
@@ -55,6 +60,7 @@ export class Supervisor {
   readonly #siteCounts: SharedArrayBuffer;
   readonly #tasks = new Map<number, Promise<void>>();
   readonly #waiting = new Map<number, NodeJS.Timeout>();
+  readonly #watch: HeartbeatWatch<ShardSlot>;
   #tls: TlsMaterial | null;
   #policy: PolicyInForce | null = null;
   #phase: 'starting' | 'serving' | 'stopping' = 'starting';
@@ -68,6 +74,12 @@ export class Supervisor {
     this.#tls = tls;
     this.#siteCounts = siteCountsMemory(workers);
     this.slots = Array.from({ length: workers }, (_, shard) => new ShardSlot(shard));
+    this.#watch = new HeartbeatWatch(
+      this.slots,
+      settings.metricsMemory,
+      (slot) => this.#endHung(slot),
+      settings.patience,
+    );
     this.#pool = new Piscina({
       filename: settings.workerFile,
       minThreads: workers,
@@ -146,6 +158,7 @@ export class Supervisor {
   /** Resolves when every shard has drained and closed its journal, or shortly after `msMax`; then no thread is left. */
   async stop(msMax: number): Promise<void> {
     this.#phase = 'stopping';
+    this.#watch.stop();
     for (const timer of this.#waiting.values()) clearTimeout(timer);
     for (const slot of this.slots) {
       if (slot.state === 'waiting') slot.state = 'stopped';
@@ -202,7 +215,7 @@ export class Supervisor {
   #heard(slot: ShardSlot, message: FromShard): void {
     switch (message.tag) {
       case 'ready':
-        return this.#ready(slot);
+        return this.#ready(slot, message.threadId);
       case 'closed':
         for (const clientKey of message.clientKeys) {
           slot.sessionEnded(clientKey);
@@ -222,13 +235,26 @@ export class Supervisor {
     }
   }
 
-  #ready(slot: ShardSlot): void {
+  #ready(slot: ShardSlot, threadId: number): void {
+    slot.threadId = threadId;
     if (slot.state === 'starting') slot.state = 'ready';
     const ms = Math.round(monotonicMs() - slot.startedMs);
     this.#settings.logger.log('shard-ready', { shard: slot.shard, restarts: slot.restarts, ms });
     if (this.#phase !== 'starting' || this.slots.some(({ state }) => state === 'starting')) return;
     this.#phase = 'serving';
+    this.#watch.start();
     this.#allReady();
+  }
+
+  /**
+   * Its task rejects when the thread is gone, whatever it had asked of the disk done or given up, and not before: no
+   * two threads are ever at one journal. Until then nothing is sent to it.
+   */
+  #endHung(slot: ShardSlot): void {
+    slot.state = 'waiting';
+    this.#settings.logger.log('shard-hung', { shard: slot.shard, sessions: slot.sessions });
+    this.#settings.onHung();
+    void this.#pool.threads.find(({ threadId }) => threadId === slot.threadId)?.terminate();
   }
 
   /** `error` is null after drain. What was on its way to a dead shard, sockets as well, went down with its port. */

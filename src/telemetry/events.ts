@@ -32,6 +32,7 @@ export const EVENTS = {
   // Shards.
   'shard-ready': ['info', 'its journal is replayed, and it takes connections'],
   'shard-died': ['error', 'its sessions are closed; it is run again after a wait'],
+  'shard-hung': ['error', 'its event loop does not turn any more: its thread is ended, which `shard-died` reports'],
   'shard-broken': ['error', 'its journal failed; it takes and delivers no mail until Postern is started anew'],
   scanner: ['info', 'the scanner in use, and why'],
 

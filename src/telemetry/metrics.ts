@@ -73,6 +73,11 @@ export const METRICS = {
   clients_tracked: gauge('clients_tracked', 'Clients (/32, /64) whose connections are counted'),
   shards_ready: gauge('shards_ready', 'Shards that take connections'),
   shard_restarts: counter('shard_restarts_total', 'Shards run again after their death'),
+  shards_hung: counter('shards_hung_total', 'Shards that were ended since their event loop did not turn any more'),
+  shard_beats: counter(
+    'shard_beats_total',
+    'Turns of the status timer, one a second for each shard that does not hang',
+  ),
   log_lines_dropped: counter('log_lines_dropped_total', 'Log lines dropped since standard output was not read in time'),
   process_cpu_seconds: counter('process_cpu_seconds_total', 'CPU of all threads, user and system'),
   process_resident_bytes: gauge('process_resident_memory_bytes', 'Resident memory of the process'),

@@ -2,7 +2,7 @@
  * A worker for tests of the gate: the real wire to main (shard_runner.ts) with a shard behind it that obeys its
  * clients.
  *
- *   greets with "hello SHARD SIDE KEY"; then, a line each: die · break · log TEXT · quit · tls · heap
+ *   greets with "hello SHARD SIDE KEY"; then, a line each: die · spin · break · log TEXT · quit · tls · heap
  */
 import type { Socket } from 'node:net';
 import { resourceLimits } from 'node:worker_threads';
@@ -70,6 +70,7 @@ async function start(context: ShardContext) {
   function obey(socket: Socket, line: string) {
     const [word, ...rest] = line.split(' ');
     if (word === 'die') throw new Error('died on command');
+    while (word === 'spin');
     if (word === 'break') context.onBroken('disk on fire');
     if (word === 'log') context.logger.log('scanner', { name: rest.join(' '), why: '' });
     if (word === 'tls') socket.write(`tls ${tls}\n`);

@@ -69,6 +69,36 @@ test('a shard dies: its peers see a close, the others notice nothing, and it com
   for (const client of back) client.socket.destroy();
 });
 
+test('a shard that hangs is ended and run again; the others notice nothing', { timeout: 60_000 }, async (context) => {
+  const { postern, log } = await startFake(context, {}, { patience: { lookMs: 200, looksMax: 20 } });
+  const at = postern.listening.outside[0]!;
+  const clients = [new Client(at), new Client(at)];
+  const shards = await Promise.all(clients.map(async (client) => shardOf(await client.read())));
+  const hanging = clients[shards.indexOf(0)]!;
+  const other = clients[shards.indexOf(1)]!;
+  hanging.say('spin');
+  assert.equal(await hanging.read(), null, 'its peers see a close');
+  await until(() => postern.health().shardsReady === 2);
+  other.say('quit');
+  assert.equal(await other.read(), 'bye');
+  const back = [new Client(at), new Client(at)];
+  const newShards = await Promise.all(back.map(async (client) => shardOf(await client.read())));
+  assert.deepEqual([...newShards].sort(), [0, 1]);
+  assert.deepEqual(
+    postern.report().shards.map(({ restarts }) => restarts),
+    [1, 0],
+  );
+  const told = log().filter(({ event }) => event === 'shard-hung' || event === 'shard-died');
+  assert.deepEqual(
+    told.map(({ event, shard, sessions }) => [event, shard, sessions]),
+    [
+      ['shard-hung', 0, 1],
+      ['shard-died', 0, 1],
+    ],
+  );
+  for (const client of back) client.socket.destroy();
+});
+
 test('what a dying shard had logged is not lost with it', { timeout: 20_000 }, async (context) => {
   const { postern, log } = await startFake(context, { POSTERN_WORKERS: '1' });
   const client = new Client(postern.listening.outside[0]!);
