@@ -158,12 +158,12 @@ export async function deliveryOf(
 }
 
 /**
- * What is wrong with a load that should have gone through whole, in words. `wanted`: how many it had to send; where
- * that is not known, a source that gave up is a fault even if it had nothing left to send.
+ * What is wrong with a load that should have gone through whole, in words. `wanted`: how many it had to send, where
+ * that is known.
  */
 export function faultsOf(name: string, report: SourceReport, { counts, lost }: Delivery, wanted?: number): string[] {
   const faults: string[] = [];
-  if (report.acknowledged !== (wanted ?? report.attempted) || (wanted === undefined && report.gaveUp)) {
+  if (report.acknowledged !== (wanted ?? report.attempted) || report.gaveUp) {
     const why = JSON.stringify({ ...report.failed, ...report.connectFailed });
     faults.push(`${name}: ${report.acknowledged} of ${wanted ?? report.attempted} answered 250 ${why}`);
   }

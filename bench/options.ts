@@ -58,6 +58,8 @@ export function parseWishes(words: readonly string[]): Wishes {
   )
     throw new Wrong('--read measures nothing: no --quick, --rounds, --messages or --vs');
   const { vs, json, html, results, list } = values;
+  if (results !== undefined && !check && !save)
+    throw new Wrong('--results says where --check looks and --save puts: one of them is right, too');
   const messages = whole('--messages', values.messages, MESSAGES_MIN, Number.MAX_SAFE_INTEGER);
   const installPeers = values['install-peers'];
   return {

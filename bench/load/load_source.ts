@@ -225,7 +225,7 @@ export class Source implements LaneOwner<Lane> {
   #sweep(): void {
     const now = nowUs();
     if (now - this.#lastAliveUs > this.#giveUpUs && [...this.#lanes].every((lane) => lane.closed || lane.opening)) {
-      this.#gaveUp = true;
+      this.#gaveUp ||= this.wanted();
       this.stop();
       for (const lane of this.#lanes) lane.cut();
     }

@@ -140,13 +140,12 @@ export class Misbehaving {
       }
       if (greeted) return;
       greeted = true;
-      clearTimeout(timer);
+      this.#cancel(timer);
       begin();
     });
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      clearTimeout(timer);
-      if (timer !== undefined) this.#timers.delete(timer);
+      this.#cancel(timer);
       this.#sockets.delete(socket);
       if (this.#stopped) return;
       if (!over) counts.cut++;
@@ -162,6 +161,12 @@ export class Misbehaving {
     const counts = this.#counts.get(name) ?? { connections: 0, bytes: 0, cut: 0, replies: {} };
     this.#counts.set(name, counts);
     return counts;
+  }
+
+  #cancel(timer: NodeJS.Timeout | undefined): void {
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    this.#timers.delete(timer);
   }
 
   #later(ms: number, then: () => void): NodeJS.Timeout {

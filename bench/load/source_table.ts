@@ -91,12 +91,12 @@ const TABLE = {
   from: option('ADDRESS', address, 'sender: %n is the number of the message', 'bench@source.example'),
   to: option('ADDRESS', address, 'recipient: %r is its number, %{K} a drawn one below K', 'user%r@example.org'),
   recipients: option('N', whole(1, 10_000), 'of a message', '1'),
-  bytes: option('N', whole(MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX), 'of a message, with its header', '4096'),
+  bytes: optional('N', whole(MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX), 'of a message, with its header; 4096 unless said'),
   sizes: optional('M:S[:MAX]', sizes, 'log-normal sizes: median bytes, sigma, most bytes'),
   eml: optional('FOLDER', emlFiles, 'its .eml files in turn, a stamp on top of each'),
 
   'slow-share': option('SHARE', decimal(0, 0.99), 'of the connections dribble a byte at a time', '0'),
-  'slow-byte-ms': option('MS', whole(1, 60_000), 'between those bytes', '1000'),
+  'slow-byte-ms': optional('MS', whole(1, 60_000), 'between those bytes; 1000 unless said'),
   'misbehaving-share': option('SHARE', decimal(0, 0.99), 'of the connections break the protocol in turn', '0'),
 
   quiet: flag('no progress on standard error'),
@@ -127,11 +127,15 @@ export const SOURCE_PROGRAM: Program<typeof TABLE> = {
         '--rate and --sessions-per-second: one of them is right',
       ],
       [rate !== undefined && values['think-ms'] > 0, '--think-ms with --rate: messages are due when they are due'],
-      [eml !== undefined && values.sizes !== undefined, '--eml and --sizes: one of them is right'],
+      [
+        [eml, values.sizes, values.bytes].filter((value) => value !== undefined).length > 1,
+        '--bytes, --sizes and --eml: one of them is right',
+      ],
       [
         values.sizes !== undefined && bytesOf(values.sizes) > TEXTS_BYTES_MAX,
         `--sizes: the texts would need more than ${TEXTS_BYTES_MAX} bytes; a smaller MAX is right`,
       ],
+      [values['slow-byte-ms'] !== undefined && values['slow-share'] === 0, '--slow-byte-ms needs --slow-share'],
       [crowdOf(values).good < 1, '--slow-share and --misbehaving-share leave no connection for mail'],
       [
         !isLoopback(values.host) && !values['yes-i-may-load-this-host'],
@@ -160,6 +164,8 @@ export function sourceOptionsOf(values: SourceValues): SourceOptions {
     sessionsPerSecond: values['sessions-per-second'],
     chunkBytes: values['chunk-bytes'],
     localAddresses: values['local-addresses'],
+    bytes: values.bytes,
+    slowByteMs: values['slow-byte-ms'],
     sizes: values.sizes,
     emlFolder: values.eml,
     auth,
@@ -184,10 +190,8 @@ export function sourceOptionsOf(values: SourceValues): SourceOptions {
     from: values.from,
     to: values.to,
     recipients: values.recipients,
-    bytes: values.bytes,
     slow,
     misbehaving,
-    slowByteMs: values['slow-byte-ms'],
     ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<SourceOptions>),
   };
 }

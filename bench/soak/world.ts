@@ -17,7 +17,7 @@ import type { Correspondents } from '../load/messages.ts';
 import type { SinkApi } from '../load/sink.ts';
 import { Tail } from '../peers/tail.ts';
 
-export const POSTERN_HOST = '127.0.0.7';
+const POSTERN_HOST = '127.0.0.7';
 const INSIDE_HOST = '127.0.0.6';
 const INSIDE_CONNECTIONS_MAX = 5;
 const OUTSIDE_CONNECTIONS_MAX = 2;

@@ -8,7 +8,7 @@ import { Source, type SourceOptions } from '../../../bench/load/source.ts';
 import { patchStamp } from '../../../bench/load/stamp.ts';
 import { makeCertificate } from '../../support/certificates.ts';
 import { freePort } from '../../support/free_port.ts';
-import { RUN, send, withSink } from './load_pair.ts';
+import { RUN, send, sourceTo, withPeer, withSink } from './load_pair.ts';
 
 describe('source to sink', { timeout: 20_000 }, () => {
   const ways: readonly (readonly [string, Partial<SourceOptions>, SinkOptions])[] = [
@@ -129,6 +129,32 @@ describe('refusals', { timeout: 20_000 }, () => {
     assert.equal(report.gaveUp, true);
     assert.equal(report.attempted, 0);
     assert.ok((report.connectFailed.ECONNREFUSED ?? 0) > 0);
+  });
+});
+
+describe('giving up', { timeout: 20_000 }, () => {
+  it('is not what it is called where nothing was left to send', async () => {
+    let first = true;
+    await withPeer(
+      (socket) => {
+        // The second connection is never greeted, and its message goes over the first.
+        if (!first) return;
+        first = false;
+        socket.write('220 x\r\n');
+        let data = false;
+        socket.on('data', (chunk) => {
+          for (const line of chunk.toString('latin1').split('\r\n').slice(0, -1)) {
+            if (data && line !== '.') continue;
+            data = line === 'DATA';
+            socket.write(data ? '354 x\r\n' : '250 x\r\n');
+          }
+        });
+      },
+      async (port) => {
+        const report = await sourceTo(port, { connections: 2, messages: 2, giveUpSeconds: 0.3 }).run();
+        assert.deepEqual([report.acknowledged, report.attempted, report.gaveUp], [2, 2, false]);
+      },
+    );
   });
 });
 

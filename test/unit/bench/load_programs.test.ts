@@ -62,6 +62,9 @@ describe('options that are not right', () => {
     ['--rate 1 --sessions-per-second 1', /one of them is right/],
     ['--rate 1 --think-ms 1', /messages are due when they are due/],
     [`--eml ${mail} --sizes 1000:1`, /one of them is right/],
+    [`--eml ${mail} --bytes 1000`, /one of them is right/],
+    ['--sizes 1000:1 --bytes 1000', /one of them is right/],
+    ['--slow-byte-ms 5', /^--slow-byte-ms needs --slow-share/],
     ['--eml /nonexistent', /^--eml "\/nonexistent": what is right is a folder with \.eml files in it/],
     [`--eml ${temporaryFolder('no-mail')}`, /what is right is a folder with \.eml files in it/],
     ['--sizes 50000000:0', /^--sizes: .* a smaller MAX is right/],
@@ -135,7 +138,7 @@ describe('options that are right', () => {
         '--messages 8 --seconds 7 --sessions-per-second 6.5 --ramp 5 --messages-per-connection 4 --think-ms 3 ' +
         '--silence-seconds 2 --give-up-seconds 1 --pipelining --bdat --chunk-bytes 500 --starttls --resume ' +
         `--auth login --user u --password-file ${folder}/password --from f@x --to t@x --recipients 11 ` +
-        '--sizes 2000:1:3000 --slow-byte-ms 12',
+        '--sizes 2000:1:3000 --slow-share 0.1 --slow-byte-ms 12',
     );
     assert.deepEqual(options, {
       host: 'localhost',
@@ -143,7 +146,7 @@ describe('options that are right', () => {
       localAddresses: ['127.0.0.1', '127.0.0.2'],
       lmtp: true,
       hello: 'h',
-      connections: 9,
+      connections: 8,
       messages: 8,
       seconds: 7,
       sessionsPerSecond: 6.5,
@@ -163,13 +166,13 @@ describe('options that are right', () => {
       from: 'f@x',
       to: 't@x',
       recipients: 11,
-      bytes: 4096,
       sizes: { medianBytes: 2000, sigma: 1, bytesMax: 3000 },
-      slow: 0,
+      slow: 1,
       misbehaving: 0,
       slowByteMs: 12,
     });
     assert.equal(optionsOf(`--eml ${mail}`).emlFolder, mail);
+    assert.equal(optionsOf('--bytes 5000').bytes, 5000);
     assert.equal(optionsOf('--pipelining --ahead').ahead, true);
     assert.deepEqual([optionsOf('--rate 2.5').rate, optionsOf('--tls').implicitTls], [2.5, true]);
   });

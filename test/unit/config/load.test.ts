@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { Environment } from '../../../src/config/load.ts';
@@ -10,6 +9,7 @@ import { OPTIONS, variableOf } from '../../../src/config/options.ts';
 import { optionsMarkdown, redact } from '../../../src/config/print.ts';
 import type { System } from '../../../src/config/system.ts';
 import { descriptorsIn, nameserversIn } from '../../../src/config/system.ts';
+import { temporaryFolder } from '../../support/folders.ts';
 import { CERT_A, KEY_A, KEY_B } from './certificates.ts';
 
 const GIB = 1 << 30;
@@ -359,7 +359,7 @@ test('system files are read as they are written', () => {
 });
 
 test('certificates: a pair is read; a missing, a wrong and a foreign key are named', () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'postern-tls-'));
+  const folder = temporaryFolder('tls');
   const file = (name: string, text: string) => {
     writeFileSync(path.join(folder, name), text);
     return path.join(folder, name);

@@ -3,17 +3,17 @@
  * shards.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Config, HostPort } from '../../../src/config/options.ts';
 import type { PosternParts } from '../../../src/gate/postern.ts';
 import { startPostern } from '../../../src/gate/postern.ts';
+import { temporaryFolder } from '../../support/folders.ts';
 
-export const temporary = () => mkdtempSync(path.join(tmpdir(), 'postern-gate-'));
+export const temporary = () => temporaryFolder('gate');
 
 export function testConfig(environment: Readonly<Record<string, string>> = {}): Config {
   const loaded = loadConfig({

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { mock, test } from 'node:test';
 import { BatchingLogger, LogSink } from '../../../src/telemetry/log.ts';
+import { temporaryFolder } from '../../support/folders.ts';
 
 const LIMITS = { batchBytes: 65_536, batchMs: 50, valueCharsMax: 500, bufferBytesMax: 1 << 20 };
 
@@ -85,7 +85,7 @@ test('long texts are cut, passwords hidden, line ends escaped', () => {
 });
 
 test('the sink writes its own lines and those of shards, in order', async () => {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'postern-log-')), 'out');
+  const file = path.join(temporaryFolder('log'), 'out');
   const sink = new LogSink('info', LIMITS, () => assert.fail('nothing is dropped'), file);
   sink.log('ready', { outside: ['127.0.0.1:25'] });
   sink.write('{"event":"accepted"}\n');
@@ -101,7 +101,7 @@ test('the sink writes its own lines and those of shards, in order', async () => 
 });
 
 test('a sink that is not read drops lines, counts them, and says so', async () => {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'postern-log-')), 'out');
+  const file = path.join(temporaryFolder('log'), 'out');
   let dropped = 0;
   const sink = new LogSink('info', { ...LIMITS, bufferBytesMax: 400 }, (lines) => (dropped += lines), file);
   sink.write(`{"event":"session","text":"${'x'.repeat(150)}"}\n`);
