@@ -13,7 +13,9 @@ export function verdicts(result: Result, kept: Kept, bounds: readonly Bound[]): 
   return result.scenarios.flatMap((scenario) => {
     const before = kept(scenario.name);
     const failed = scenario.failures.length > 0 ? [{ good: false, text: `${scenario.name}: its work failed` }] : [];
-    const held = bounds.filter((bound) => bound.scenario === scenario.name);
+    const measured = ({ peer }: Bound): boolean =>
+      peer === undefined || scenario.relays.some(({ name }) => name === peer);
+    const held = bounds.filter((bound) => bound.scenario === scenario.name && measured(bound));
     return [...failed, ...held.map((bound) => verdict(bound, scenario, before))];
   });
 }
@@ -26,7 +28,8 @@ function verdict(bound: Bound, scenario: ScenarioResult, before: ScenarioResult 
   if (now === undefined || now.median === null) return { good: false, text: `${name}: was not measured` };
   const was = find(before)?.median ?? undefined;
   const direction = now.better === 'more' ? 'at least' : 'at most';
-  const figures = `${digits(now.median)} (${direction} ${digits(bound.limit)})`;
+  const target = bound.target === undefined ? '' : `, meant to be ${digits(bound.target)}`;
+  const figures = `${digits(now.median)} (${direction} ${digits(bound.limit)}${target})`;
   let against = 'no result of this machine is kept to compare it with';
   // Said so that what cannot be compared is not good.
   let good = timesWorse(now.better, now.median, bound.limit) <= 1;

@@ -3,6 +3,7 @@
  * tables with their spread, how it was measured, and in the end every figure of every round.
  */
 import { barsSvg, ratiosSvg } from './charts.ts';
+import { WARMING } from './measure/warm.ts';
 import type { Result, ScenarioResult } from './result.ts';
 
 const STYLE = `
@@ -33,6 +34,7 @@ const METHOD = [
     'checksum; one that was answered 250 and did not come, or came altered, voids the figures.',
   'Those that are compared take turns within each round, and a ratio is of figures from the same round. Figures are ' +
     'medians over the rounds with (least-most).',
+  WARMING,
   'CPU time is that of all the processes of a relay, those that have ended included. Ratios hold from machine to ' +
     'machine better than rates and times do.',
 ];

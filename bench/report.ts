@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import type { Spread, Table } from './bench.ts';
+import { WARMING } from './measure/warm.ts';
 import type { Circumstances, Result, ScenarioResult } from './result.ts';
 
 export type { Spread } from './bench.ts';
@@ -71,7 +72,7 @@ export const busyText = ({ loadBefore }: Result): string =>
 export const circumstancesText = ({ scenarios: _, ...facts }: Result): string =>
   `\n${Object.entries(facts)
     .map(([name, value]) => `  ${name.padEnd(10)} ${value}\n`)
-    .join('')}`;
+    .join('')}  ${WARMING}\n`;
 
 export function scenarioText(scenario: ScenarioResult): string {
   const { name, question, headlines, relays, tables, failures, checks } = scenario;

@@ -3,12 +3,16 @@
  * compared is of one round, and a ratio or a difference is worth more than the figures that it is made of.
  *
  *   round 1: way a: target, target, …   way b: target, target, …      round 2: …
+ *
+ * Each turn begins with some seconds of the same load that do not count (warm.ts).
  */
 import type { Bench, Chart, Ratio, Table } from '../bench.ts';
 import type { SourceOptions } from '../load/source.ts';
 import { digits, mib, type Spread, spreadOf, spreadText } from '../report.ts';
 import { type Carried, carried, type Ends } from './carried.ts';
+import { bareSyncs } from './disk.ts';
 import { peakRssBytes } from './processes.ts';
+import { warmSeconds, warmUp } from './warm.ts';
 
 export type Target = {
   readonly name: string;
@@ -23,6 +27,8 @@ export type Target = {
   readonly durability?: string;
   /** Why its CPU time is not shown. */
   readonly cpuUnknown?: string;
+  /** Begins what goes on beside its load while that counts; what comes back ends it, and says what was wrong. */
+  readonly beside?: () => Promise<() => Promise<readonly string[]>>;
 };
 
 /** A kind of load. */
@@ -32,16 +38,31 @@ export type Way = {
   /** What is reported as latency: the reply to the end of data, or the whole message from when it was due. */
   readonly phase: 'end' | 'message';
   /** Enough for some seconds each on two cores; a number for each target where it depends on that. */
-  readonly messages: number | Readonly<Record<string, number>>;
-  /** Sent through each target before the first round. */
-  readonly warmMessages: number;
+  readonly messages: number | Readonly<Record<string, number>> | Paced;
+  /** The bare disk has its turn right before each that counts. */
+  readonly bareSyncs?: true;
 };
+
+/** An open loop at a share of the rate that the target had in its last turn of another way, for some seconds. */
+export class Paced {
+  readonly way: string;
+  readonly share: number;
+  readonly seconds: number;
+
+  constructor(way: string, share: number, seconds: number) {
+    this.way = way;
+    this.share = share;
+    this.seconds = seconds;
+  }
+}
 
 export type Turn = Omit<Carried, 'faults'> & {
   readonly round: number;
   readonly way: string;
   readonly target: string;
   readonly memoryBytes: number;
+  /** The 99th percentile of the bare disk; 0 where it had no turn. */
+  readonly bareP99Us: number;
 };
 export type Figure = (turn: Turn) => number;
 
@@ -49,6 +70,8 @@ export const perSecond: Figure = (turn) => turn.perSecond;
 export const cpuMsPerMessage: Figure = (turn) => turn.cpuMsPerMessage;
 
 const QUICK_SHARE = 0.08;
+const BARE_SECONDS = 1;
+const QUICK_BARE_SECONDS = 0.1;
 
 /** `check`: what else is to be true of what was carried, in words where it is not. */
 export async function takeTurns(
@@ -59,31 +82,48 @@ export async function takeTurns(
   check: (carried: Carried, target: Target, way: Way) => readonly string[] | Promise<readonly string[]> = () => [],
 ): Promise<{ readonly turns: Turns; readonly failures: string[] }> {
   const { quick, rounds } = bench.settings;
-  const share = quick ? QUICK_SHARE : 1;
   const turns: Turn[] = [];
   const failures: string[] = [];
-  const turn = ({ load }: Way, { name, port, pid, load: own }: Target, messages: number): Promise<Carried> =>
-    carried(name, ends, pid, { ...load, ...own, port, messages });
-  for (const target of targets) {
-    for (const way of ways) if (way.warmMessages > 0) await turn(way, target, way.warmMessages);
-  }
   for (let round = 1; round <= rounds; round++) {
     for (const way of ways) {
       // Whoever goes first meets a machine that has just done something else.
       for (const target of round % 2 === 1 ? targets : targets.toReversed()) {
-        const wanted = typeof way.messages === 'number' ? way.messages : (way.messages[target.name] ?? 0);
-        const { faults, ...figures } = await turn(way, target, Math.ceil(wanted * share));
-        const { name, pid } = target;
+        const { name, port, pid, load: own, beside, memoryBytes = () => (pid === 0 ? 0 : peakRssBytes(pid)) } = target;
+        const load = { ...way.load, ...own, port, ...amountOf(way, name, turns, quick) };
+        const cold = await warmUp(name, ends, load, warmSeconds(bench.settings, round));
+        const bareP99Us = way.bareSyncs ? bareP99(bench) : 0;
+        const end = await beside?.();
+        const { faults, ...figures } = await carried(name, ends, pid, load);
+        const besides = (await end?.()) ?? [];
         bench.say(`  round ${round}, ${way.name}, ${name}: ${digits(figures.perSecond)}/s`);
-        const memoryBytes = target.memoryBytes?.() ?? (pid === 0 ? 0 : peakRssBytes(pid));
-        turns.push({ ...figures, round, way: way.name, target: name, memoryBytes });
+        turns.push({ ...figures, round, way: way.name, target: name, memoryBytes: memoryBytes(), bareP99Us });
         const others = await check({ faults, ...figures }, target, way);
-        failures.push(...[...faults, ...others].map((fault) => `${way.name}, ${fault}`));
+        failures.push(...[...cold, ...faults, ...besides, ...others].map((fault) => `${way.name}, ${fault}`));
       }
     }
   }
   return { turns: new Turns(turns), failures };
 }
+
+/** How much of the load a turn has. */
+function amountOf(
+  { messages }: Way,
+  target: string,
+  turns: readonly Turn[],
+  quick: boolean,
+): Pick<SourceOptions, 'messages' | 'rate'> {
+  const share = quick ? QUICK_SHARE : 1;
+  if (messages instanceof Paced) {
+    const before = turns.findLast((turn) => turn.way === messages.way && turn.target === target);
+    const rate = messages.share * (before?.perSecond ?? Number.NaN);
+    return { rate, messages: Math.ceil(rate * messages.seconds * share) };
+  }
+  const wanted = typeof messages === 'number' ? messages : (messages[target] ?? 0);
+  return { messages: Math.ceil(wanted * share) };
+}
+
+const bareP99 = (bench: Bench): number =>
+  bareSyncs(bench.folder('bare'), bench.settings.quick ? QUICK_BARE_SECONDS : BARE_SECONDS).p99Us;
 
 export class Turns {
   readonly all: readonly Turn[];
@@ -148,7 +188,8 @@ export class Turns {
   }
 
   table(way: Way, targets: readonly Target[]): Table {
-    const latency = way.phase === 'end' ? '250' : 'due to 250';
+    const open = way.load.rate !== undefined || way.messages instanceof Paced;
+    const latency = way.phase === 'end' ? '250' : open ? 'due to 250' : 'message';
     const durable = new Set(targets.map(({ durability }) => durability)).size > 1;
     const rows = targets.map(({ name, pid, durability = '', cpuUnknown }) => {
       const turns = this.of(way.name, name);

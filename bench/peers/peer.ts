@@ -11,7 +11,12 @@ export type PeerOptions = {
   readonly folder: string;
   /** The sink, on 127.0.0.1. */
   readonly sinkPort: number;
+  /** STARTTLS is offered, with session tickets. */
+  readonly tls?: CertificateFiles;
 };
+
+/** PEM. */
+export type CertificateFiles = { readonly certFile: string; readonly keyFile: string };
 
 export type PeerRelay = {
   readonly version: string;
@@ -31,6 +36,8 @@ export type Peer = {
   readonly cpuUnknown?: string;
   /** What has to be done to have it here. */
   readonly getIt: string;
+  /** It can be asked for STARTTLS. */
+  readonly tls?: true;
   /** Why it cannot run here. */
   missing(): string | undefined;
   /** Fetches it into `PEERS_FOLDER`; none where only the machine's own will do. */

@@ -20,7 +20,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { processTree, treeMemoryBytes } from '../measure/processes.ts';
-import { PEER_DELIVERIES_MAX, PEER_SESSIONS_MAX, type Peer } from './peer.ts';
+import { type CertificateFiles, PEER_DELIVERIES_MAX, PEER_SESSIONS_MAX, type Peer } from './peer.ts';
 import { freePort, untilGreeted } from './port.ts';
 
 export type PostfixOptions = {
@@ -33,7 +33,7 @@ export type PostfixOptions = {
   /** Mail for these domains goes to the Maildir `inbox`. */
   readonly domains?: readonly string[];
   /** PEM files: STARTTLS is offered. */
-  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly tls?: CertificateFiles;
   /** TLS towards `relayTo`. */
   readonly relayTls?: 'none' | 'may' | 'encrypt';
   /** Lines of main.cf that come last. */
@@ -64,8 +64,10 @@ export const postfix: Peer = {
   durability: "fsync of the message's file, not of its folder",
   getIt: 'apt-get install postfix',
   missing: () => (postfixInstalled() ? undefined : 'not installed, or this is not root'),
-  start: async ({ folder, sinkPort }) => {
-    const { port, version, pids, stop } = await startPostfix({ folder, relayTo: `127.0.0.1:${sinkPort}` });
+  tls: true,
+  start: async ({ folder, sinkPort, tls }) => {
+    const relayTo = `127.0.0.1:${sinkPort}`;
+    const { port, version, pids, stop } = await startPostfix({ folder, relayTo, ...(tls !== undefined && { tls }) });
     const pid = pids()[0] ?? 0;
     return { version, port, pid, memoryBytes: () => treeMemoryBytes(pid), stop };
   },

@@ -26,6 +26,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const POSTERN: Omit<Peer, 'name' | 'start'> = {
   durability: 'a synced write to the journal, one for all that wait',
   getIt: 'it is here',
+  tls: true,
   missing: () => undefined,
 };
 
@@ -37,8 +38,12 @@ const revisionPeer = (commit: string): Peer => ({
   start: (options) => startTree(options, treeOf(commit, options.folder)),
 });
 
-async function startTree({ folder, sinkPort }: PeerOptions, tree: string): Promise<PeerRelay> {
-  const environment = { ...LOAD_ENVIRONMENT, INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}` };
+async function startTree({ folder, sinkPort, tls }: PeerOptions, tree: string): Promise<PeerRelay> {
+  const environment = {
+    ...LOAD_ENVIRONMENT,
+    INSIDE_ROUTE: `smtp://127.0.0.1:${sinkPort}`,
+    ...(tls !== undefined && { TLS_CERT: tls.certFile, TLS_KEY: tls.keyFile }),
+  };
   const running = await startPostern({ folder, environment, ...(tree !== ROOT && { tree }) });
   const { version } = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8')) as { version: string };
   return {
@@ -75,10 +80,16 @@ export function contenders(vs: string | undefined): Peer[] {
 export async function startRelays(bench: Bench, sinkPort: number): Promise<Relay[]> {
   const direct = { name: 'direct', version: '', durability: 'no relay: to the sink, which only counts' };
   const nothing = { port: sinkPort, pid: 0, memoryBytes: () => 0, stop: async () => undefined };
-  const relays: Relay[] = [{ ...direct, ...nothing }];
+  return [{ ...direct, ...nothing }, ...(await startContenders(bench, { sinkPort }))];
+}
+
+/** This Postern, and whoever is measured beside it. */
+export async function startContenders(bench: Bench, options: Omit<PeerOptions, 'folder'>): Promise<Relay[]> {
+  const relays: Relay[] = [];
   for (const peer of [postern, ...bench.settings.contenders]) {
-    const relay = await peer.start({ folder: bench.folder(peer.name), sinkPort });
-    const { name, durability, cpuUnknown } = peer;
+    const { name, durability, cpuUnknown, tls } = peer;
+    if (options.tls !== undefined && !tls) throw new Wrong(`--vs ${name}: it is not set up for STARTTLS here`);
+    const relay = await peer.start({ folder: bench.folder(name), ...options });
     relays.push({ ...bench.started(relay), name, durability, ...(cpuUnknown !== undefined && { cpuUnknown }) });
   }
   return relays;

@@ -2,27 +2,32 @@
 import type { Bench, Outcome, Scenario } from '../bench.ts';
 import { Child } from '../load/child.ts';
 import type { HttpCounts, HttpLoadApi, HttpLoadOptions } from '../load/http_load.ts';
-import type { SourceOptions } from '../load/source.ts';
-import { type Carried, carried, type Ends } from '../measure/carried.ts';
+import type { Ends } from '../measure/carried.ts';
+import { perSecond, type Target, takeTurns, type Way } from '../measure/turns.ts';
 import { relayTo } from '../peers/relay_to.ts';
-import { digits, type Spread, spreadOf, spreadText } from '../report.ts';
+import { digits, spreadOf, spreadText } from '../report.ts';
 
 const PATHS = ['/metrics', '/api/status', '/healthz'] as const;
 const HTTP_CONNECTIONS = 6;
 const POLLED_PER_SECOND = 20;
 const CONNECTIONS = 50;
 const BYTES = 4096;
-const MESSAGES = 8_000;
-const QUICK_MESSAGES = 600;
 const POLLED_SHARE_MIN = 0.9;
 
-const CONDITIONS = {
-  alone: null,
-  polled: { perSecond: POLLED_PER_SECOND },
-  'without a pause': {},
-} as const satisfies Record<string, Partial<HttpLoadOptions> | null>;
-type Condition = keyof typeof CONDITIONS;
-const NAMES = Object.keys(CONDITIONS) as Condition[];
+const ALONE = 'alone';
+const POLLED = 'polled';
+const ENDLESS = 'without a pause';
+const WATCHED: Readonly<Record<string, Partial<HttpLoadOptions>>> = {
+  [POLLED]: { perSecond: POLLED_PER_SECOND },
+  [ENDLESS]: {},
+};
+
+const WAY: Way = {
+  name: 'the mail',
+  load: { connections: CONNECTIONS, messagesPerConnection: 1, bytes: BYTES, pipelining: true },
+  phase: 'message',
+  messages: 12_000,
+};
 
 export const adminHttp: Scenario = {
   name: 'admin-http',
@@ -40,88 +45,56 @@ export const adminHttp: Scenario = {
   run,
 };
 
-type Figures = Omit<Carried, 'faults'> & {
-  readonly round: number;
-  readonly condition: Condition;
-  readonly http: HttpCounts | null;
-};
-
 async function run(bench: Bench): Promise<Outcome> {
   const ends: Ends = { sink: bench.sink(), source: bench.source() };
   const watcher = bench.started(new Child<HttpLoadApi>('http_load.ts'));
   const { port: sinkPort } = await ends.sink.call('listen', {});
   const { pid, outside, admin } = await relayTo(bench, 'postern', sinkPort);
-  const asked = { url: `http://${admin?.host}:${admin?.port}`, paths: PATHS, connections: HTTP_CONNECTIONS };
-  const load: SourceOptions = {
-    port: outside.port,
-    connections: CONNECTIONS,
-    messagesPerConnection: 1,
-    messages: bench.settings.quick ? QUICK_MESSAGES : MESSAGES,
-    bytes: BYTES,
-    pipelining: true,
-  };
-  await carried('warming up', ends, pid, { ...load, messages: QUICK_MESSAGES });
-  const figures: Figures[] = [];
-  const failures: string[] = [];
-  for (let round = 1; round <= bench.settings.rounds; round++) {
-    for (const condition of round % 2 === 1 ? NAMES : NAMES.toReversed()) {
-      const watched = CONDITIONS[condition];
-      if (watched !== null) await watcher.call('start', { ...asked, ...watched });
-      const { faults, ...one } = await carried(condition, ends, pid, load);
-      const http = watched === null ? null : await watcher.call('stop', undefined);
-      bench.say(`  round ${round}, ${condition}: ${digits(one.perSecond)}/s`);
-      figures.push({ ...one, round, condition, http });
-      failures.push(...faults, ...(http === null ? [] : httpFaults(condition, http)));
-    }
-  }
-  const share = ratio(figures, 'polled');
-  if (!bench.settings.quick && share.median < POLLED_SHARE_MIN)
-    failures.push(`${digits(share.median)} of the rate where it is polled; ${POLLED_SHARE_MIN} is wanted`);
+  if (admin === undefined) throw new Error('this Postern has no admin address');
+  const asked = { url: `http://${admin.host}:${admin.port}`, paths: PATHS, connections: HTTP_CONNECTIONS };
+  const requests: (HttpCounts & { readonly target: string })[] = [];
+  const watched = Object.entries(WATCHED).map(
+    ([name, how]): Target => ({
+      name,
+      port: outside.port,
+      pid,
+      beside: async () => {
+        await watcher.call('start', { ...asked, ...how });
+        return async () => {
+          const counts = await watcher.call('stop', undefined);
+          requests.push({ target: name, ...counts });
+          return httpFaults(name, counts);
+        };
+      },
+    }),
+  );
+  const targets: Target[] = [{ name: ALONE, port: outside.port, pid }, ...watched];
+  const { turns, failures } = await takeTurns(bench, ends, [WAY], targets);
+  const polled = turns.ratio(WAY.name, POLLED, ALONE, perSecond);
+  const endless = turns.ratio(WAY.name, ENDLESS, ALONE, perSecond);
+  if (!bench.settings.quick && polled.median < POLLED_SHARE_MIN)
+    failures.push(`${digits(polled.median)} of the rate where it is polled; ${POLLED_SHARE_MIN} is wanted`);
   return {
-    headlines: headlines(figures),
-    ratios: [{ name: 'polled: rate / alone', better: 'more', ...share }],
-    tables: [table(figures)],
+    headlines: [
+      `the mail keeps ${spreadText(polled)} of its rate with ${POLLED_PER_SECOND} requests a second, ` +
+        `${spreadText(endless)} with as many as are answered`,
+    ],
+    ratios: [{ name: 'polled: rate / alone', better: 'more', ...polled }],
+    tables: [turns.table(WAY, targets), requestTable(requests)],
     failures,
-    figures,
+    figures: { turns: turns.all, requests },
   };
 }
 
-const httpFaults = (condition: Condition, { requests, failed }: HttpCounts): string[] =>
-  failed === 0 && requests > 0 ? [] : [`${condition}: ${requests} requests answered, ${failed} failed`];
+const httpFaults = (name: string, { requests, failed }: HttpCounts): string[] =>
+  failed === 0 && requests > 0 ? [] : [`${name}: ${requests} requests answered, ${failed} failed`];
 
-const of = (all: readonly Figures[], condition: Condition): Figures[] =>
-  all.filter((one) => one.condition === condition);
-
-/** To the rate with nobody beside it, round by round. */
-function ratio(all: readonly Figures[], condition: Condition): Spread {
-  const rateIn = new Map(of(all, 'alone').map(({ round, perSecond }) => [round, perSecond]));
-  return spreadOf(of(all, condition).map(({ round, perSecond }) => perSecond / rateIn.get(round)!));
-}
-
-const headlines = (all: readonly Figures[]): string[] => [
-  `the mail keeps ${spreadText(ratio(all, 'polled'))} of its rate with ${POLLED_PER_SECOND} requests a second, ` +
-    `${spreadText(ratio(all, 'without a pause'))} with as many as are answered`,
-];
-
-function table(all: readonly Figures[]): Outcome['tables'][number] {
-  const rows = NAMES.map((condition) => {
-    const own = of(all, condition);
-    const text = (figure: (one: Figures) => number): string => spreadText(spreadOf(own.map(figure)));
-    const http = (figure: (counts: HttpCounts) => number): string =>
-      condition === 'alone' ? '-' : text(({ http: counts }) => (counts === null ? 0 : figure(counts)));
-    return [
-      condition,
-      text(({ perSecond }) => perSecond),
-      text(({ cpuMsPerMessage }) => cpuMsPerMessage),
-      text(({ phases }) => phases.message.p99Us / 1000),
-      http(({ perSecond }) => perSecond),
-      http(({ p50Ms }) => p50Ms),
-      http(({ p99Ms }) => p99Ms),
-    ];
-  });
-  return {
-    title: 'mail and requests, median (least-most)',
-    columns: ['', 'messages/s', 'CPU ms/message', 'message p99 ms', 'requests/s', 'request p50 ms', 'request p99 ms'],
-    rows,
-  };
-}
+const requestTable = (all: readonly (HttpCounts & { readonly target: string })[]): Outcome['tables'][number] => ({
+  title: 'the requests, median (least-most)',
+  columns: ['', 'requests/s', 'p50 ms', 'p99 ms'],
+  rows: Object.keys(WATCHED).map((name) => {
+    const own = all.filter(({ target }) => target === name);
+    const text = (figure: (one: HttpCounts) => number): string => spreadText(spreadOf(own.map(figure)));
+    return [name, text((one) => one.perSecond), text(({ p50Ms }) => p50Ms), text(({ p99Ms }) => p99Ms)];
+  }),
+});

@@ -12,10 +12,11 @@ import {
 } from '../bench.ts';
 import type { Child } from '../load/child.ts';
 import type { SinkApi } from '../load/sink.ts';
-import type { SourceApi } from '../load/source.ts';
+import type { SourceApi, SourceOptions } from '../load/source.ts';
 import { bareSyncs } from '../measure/disk.ts';
 import { readMetrics } from '../measure/metrics.ts';
 import { treeCpuMs } from '../measure/processes.ts';
+import { warmSeconds, warmUp } from '../measure/warm.ts';
 import type { Postern } from '../peers/postern.ts';
 import { relayTo } from '../peers/relay_to.ts';
 import { digits, spreadOf, spreadText } from '../report.ts';
@@ -69,16 +70,16 @@ async function run(bench: Bench): Promise<Outcome> {
   const { port: sinkPort } = await sink.call('listen', {});
   const postern = await relayTo(bench, 'postern', sinkPort);
   const stage: Stage = { bench, source, sink, postern };
-  await measure(stage, 10, 1);
   const figures: Figures[] = [];
   const failures: string[] = [];
   for (let round = 1; round <= bench.settings.rounds; round++) {
     for (const sessions of SESSIONS) {
+      const cold = await warm(stage, sessions, warmSeconds(bench.settings, round));
       const { faults, ...one } = await measure(stage, sessions, bench.settings.quick ? QUICK_SECONDS : SECONDS);
       const rate = `${digits(one.perSecond)}/s, ${digits(one.messagesPerSync)} messages a sync`;
       bench.say(`  round ${round}, ${sessions} sessions: ${rate}`);
       figures.push({ round, ...one });
-      failures.push(...faults);
+      failures.push(...cold, ...faults);
     }
   }
   return {
@@ -97,18 +98,23 @@ type Stage = {
   readonly postern: Postern;
 };
 
-async function measure({ bench, source, sink, postern }: Stage, sessions: number, seconds: number): Promise<Measured> {
+const loadOf = ({ postern }: Stage, sessions: number): SourceOptions => ({
+  port: postern.outside.port,
+  connections: sessions,
+  messagesPerConnection: MESSAGES_PER_CONNECTION,
+  bytes: BYTES,
+  pipelining: true,
+});
+
+const warm = (stage: Stage, sessions: number, seconds: number): Promise<readonly string[]> =>
+  warmUp(sessionsText(sessions), stage, loadOf(stage, sessions), seconds);
+
+async function measure(stage: Stage, sessions: number, seconds: number): Promise<Measured> {
+  const { bench, source, sink, postern } = stage;
   const bare = bareSyncs(bench.folder('postern'), bench.settings.quick ? QUICK_BARE_SECONDS : BARE_SECONDS);
   const before = await readMetrics(postern.admin);
   const cpuBefore = treeCpuMs(postern.pid);
-  const report = await source.call('run', {
-    port: postern.outside.port,
-    connections: sessions,
-    messagesPerConnection: MESSAGES_PER_CONNECTION,
-    seconds,
-    bytes: BYTES,
-    pipelining: true,
-  });
+  const report = await source.call('run', { ...loadOf(stage, sessions), seconds });
   const delivered = await delivery(source, sink, report);
   await pause(SETTLE_MS);
   const cpuMs = treeCpuMs(postern.pid) - cpuBefore;

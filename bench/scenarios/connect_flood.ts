@@ -1,20 +1,18 @@
 /** One client connects without end; the others send their mail. */
-import { type Bench, type Outcome, pause, type Scenario } from '../bench.ts';
+import { type Bench, type Outcome, pause, type Ratio, type Scenario } from '../bench.ts';
 import { Child } from '../load/child.ts';
 import type { FloodApi, FloodCounts } from '../load/flood.ts';
-import type { SourceOptions } from '../load/source.ts';
-import { type Carried, carried, type Ends } from '../measure/carried.ts';
+import type { Ends } from '../measure/carried.ts';
 import { readMetrics } from '../measure/metrics.ts';
+import { perSecond, type Target, type Turns, takeTurns, type Way } from '../measure/turns.ts';
 import { relayTo } from '../peers/relay_to.ts';
-import { digits, type Spread, spreadOf, spreadText } from '../report.ts';
+import { digits, spreadOf, spreadText } from '../report.ts';
 
 const FLOOD_PER_SECOND = 1_000;
 const FLOODER = '127.0.0.66';
 const CLIENTS = Array.from({ length: 10 }, (_, index) => `127.0.1.${index + 1}`);
 const CONNECTIONS = 50;
 const BYTES = 4096;
-const MESSAGES = 6_000;
-const QUICK_MESSAGES = 400;
 /** What is there by default; the flooder may hold so many. */
 const CLIENT_CONNECTIONS_MAX = 100;
 const RATE_SHARE_MIN = 0.8;
@@ -22,8 +20,19 @@ const RATE_SHARE_MIN = 0.8;
 const CALM = 'no flood';
 const ELSEWHERE = 'flood, elsewhere';
 const HERE = 'flood';
-type Condition = typeof CALM | typeof ELSEWHERE | typeof HERE;
-const CONDITIONS: readonly Condition[] = [CALM, ELSEWHERE, HERE];
+
+const WAY: Way = {
+  name: 'the other clients',
+  load: {
+    connections: CONNECTIONS,
+    messagesPerConnection: 1,
+    bytes: BYTES,
+    pipelining: true,
+    localAddresses: CLIENTS,
+  },
+  phase: 'message',
+  messages: 12_000,
+};
 
 export const connectFlood: Scenario = {
   name: 'connect-flood',
@@ -41,64 +50,57 @@ export const connectFlood: Scenario = {
   run,
 };
 
-type Figures = Omit<Carried, 'faults'> & {
-  readonly round: number;
-  readonly condition: Condition;
-  readonly flood: FloodCounts | null;
-};
-
 async function run(bench: Bench): Promise<Outcome> {
   const ends: Ends = { sink: bench.sink(), source: bench.source() };
   const flooder = bench.started(new Child<FloodApi>('flood.ts'));
   const victim = bench.started(new Child<FloodApi>('flood.ts'));
   const { port: sinkPort } = await ends.sink.call('listen', {});
-  const postern = await relayTo(bench, 'postern', sinkPort, {
+  const { admin, outside, pid } = await relayTo(bench, 'postern', sinkPort, {
     environment: { CLIENT_CONNECTIONS_MAX: `${CLIENT_CONNECTIONS_MAX}` },
   });
-  const { port } = postern.outside;
-  const ports: Readonly<Record<Condition, number>> = {
-    [CALM]: 0,
-    [ELSEWHERE]: await victim.call('refuse', undefined),
-    [HERE]: port,
-  };
-  const load: SourceOptions = {
-    port,
-    connections: CONNECTIONS,
-    messagesPerConnection: 1,
-    messages: bench.settings.quick ? QUICK_MESSAGES : MESSAGES,
-    bytes: BYTES,
-    pipelining: true,
-    localAddresses: CLIENTS,
-  };
-  await carried('warming up', ends, postern.pid, { ...load, messages: QUICK_MESSAGES });
-  const figures: Figures[] = [];
-  const failures: string[] = [];
-  for (let round = 1; round <= bench.settings.rounds; round++) {
-    for (const condition of CONDITIONS) {
-      const flooded = { host: '127.0.0.1', port: ports[condition], localAddress: FLOODER, perSecond: FLOOD_PER_SECOND };
-      if (condition !== CALM) await flooder.call('start', flooded);
-      const { faults, ...one } = await carried(condition, ends, postern.pid, load);
-      const flood = condition === CALM ? null : await flooder.call('stop', undefined);
-      if (condition === HERE) await untilLeft(postern.admin);
-      bench.say(`  round ${round}, ${condition}: ${digits(one.perSecond)}/s`);
-      figures.push({ ...one, round, condition, flood });
-      failures.push(...faults, ...(condition === HERE && flood !== null ? floodFaults(flood) : []));
-    }
-  }
-  const share = ratio(figures, HERE, CALM);
-  if (!bench.settings.quick && share.median < RATE_SHARE_MIN)
-    failures.push(`${digits(share.median)} of the rate without a flood; ${RATE_SHARE_MIN} is wanted`);
+  const floods: (FloodCounts & { readonly target: string })[] = [];
+  const flooded = (name: string, port: number): Target => ({
+    name,
+    port: outside.port,
+    pid,
+    beside: async () => {
+      await flooder.call('start', { host: '127.0.0.1', port, localAddress: FLOODER, perSecond: FLOOD_PER_SECOND });
+      return async () => {
+        const counts = await flooder.call('stop', undefined);
+        floods.push({ target: name, ...counts });
+        if (name === ELSEWHERE) return [];
+        await untilLeft(admin);
+        return floodFaults(counts);
+      };
+    },
+  });
+  const targets: Target[] = [
+    { name: CALM, port: outside.port, pid },
+    flooded(ELSEWHERE, await victim.call('refuse', undefined)),
+    flooded(HERE, outside.port),
+  ];
+  const { turns, failures } = await takeTurns(bench, ends, [WAY], targets);
+  const ratios = ratiosOf(turns);
+  const [toCalm] = ratios;
+  const elsewhere = turns.ratio(WAY.name, ELSEWHERE, CALM, perSecond);
+  if (!bench.settings.quick && toCalm.median < RATE_SHARE_MIN)
+    failures.push(`${digits(toCalm.median)} of the rate without a flood; ${RATE_SHARE_MIN} is wanted`);
   return {
-    headlines: headlines(figures),
-    ratios: [
-      { name: 'rate of others / no flood', better: 'more', ...share },
-      { name: 'rate of others / flood elsewhere', better: 'more', ...ratio(figures, HERE, ELSEWHERE) },
+    headlines: [
+      `others keep ${spreadText(toCalm)} of their rate; ${spreadText(elsewhere)} when the flood goes elsewhere on ` +
+        'the same machine',
     ],
-    tables: [table(figures)],
+    ratios,
+    tables: [turns.table(WAY, targets), floodTable(floods)],
     failures,
-    figures,
+    figures: { turns: turns.all, floods },
   };
 }
+
+export const ratiosOf = (turns: Turns): [Ratio, Ratio] => [
+  { name: 'rate of others / no flood', better: 'more', ...turns.ratio(WAY.name, HERE, CALM, perSecond) },
+  { name: 'rate of others / flood elsewhere', better: 'more', ...turns.ratio(WAY.name, HERE, ELSEWHERE, perSecond) },
+];
 
 /** The connections that the flooder held are gone, so that the next turn does not find them. */
 async function untilLeft(admin: Parameters<typeof readMetrics>[0]): Promise<void> {
@@ -118,34 +120,12 @@ function floodFaults({ connects, replies, lost }: FloodCounts): string[] {
   return faults;
 }
 
-function ratio(all: readonly Figures[], condition: Condition, other: Condition): Spread {
-  const rates = (of: Condition): number[] => all.filter((one) => one.condition === of).map((one) => one.perSecond);
-  const others = rates(other);
-  return spreadOf(rates(condition).map((rate, round) => rate / others[round]!));
-}
-
-const headlines = (all: readonly Figures[]): string[] => [
-  `others keep ${spreadText(ratio(all, HERE, CALM))} of their rate; ${spreadText(ratio(all, ELSEWHERE, CALM))} when ` +
-    'the flood goes elsewhere on the same machine',
-];
-
-function table(all: readonly Figures[]): Outcome['tables'][number] {
-  const rows = CONDITIONS.map((condition) => {
-    const own = all.filter((one) => one.condition === condition);
-    const text = (figure: (one: Figures) => number): string => spreadText(spreadOf(own.map(figure)));
-    return [
-      condition,
-      text(({ perSecond }) => perSecond),
-      text(({ cpuMsPerMessage }) => cpuMsPerMessage),
-      text(({ phases }) => phases.message.p50Us / 1000),
-      text(({ phases }) => phases.message.p99Us / 1000),
-      condition === CALM ? '-' : text(({ flood }) => flood?.connects ?? 0),
-      condition === CALM ? '-' : text(({ flood }) => flood?.replies[421] ?? 0),
-    ];
-  });
-  return {
-    title: 'the other clients, median (least-most)',
-    columns: ['', 'messages/s', 'CPU ms/message', 'message p50 ms', 'message p99 ms', 'flooded', 'refused'],
-    rows,
-  };
-}
+const floodTable = (floods: readonly (FloodCounts & { readonly target: string })[]): Outcome['tables'][number] => ({
+  title: 'the flood, median (least-most)',
+  columns: ['', 'connections', 'refused'],
+  rows: [ELSEWHERE, HERE].map((name) => {
+    const own = floods.filter(({ target }) => target === name);
+    const text = (figure: (one: FloodCounts) => number): string => spreadText(spreadOf(own.map(figure)));
+    return [name, text(({ connects }) => connects), text(({ replies }) => replies[421] ?? 0)];
+  }),
+});

@@ -6,6 +6,7 @@ import type { SinkApi } from '../load/sink.ts';
 import type { SourceApi, SourceOptions } from '../load/source.ts';
 import { nowUs } from '../load/stamp.ts';
 import { treeCpuMs } from '../measure/processes.ts';
+import { warmSeconds } from '../measure/warm.ts';
 import type { Postern } from '../peers/postern.ts';
 import { relayTo } from '../peers/relay_to.ts';
 import { digits, type Spread, spreadOf, spreadText } from '../report.ts';
@@ -74,15 +75,15 @@ async function run(bench: Bench): Promise<Outcome> {
     postern: await relayTo(bench, 'postern', port, { environment }),
   };
   const copies = bench.settings.quick ? QUICK_COPIES : COPIES;
-  for (const kind of [ONE, MANY]) await measure(stage, kind, QUICK_COPIES / 5);
   const figures: Figures[] = [];
   const failures: string[] = [];
   for (let round = 1; round <= bench.settings.rounds; round++) {
     for (const kind of round % 2 === 1 ? [ONE, MANY] : [MANY, ONE]) {
-      const { faults, ...one } = await measure(stage, kind, copies);
+      const cold = await measure(stage, kind, { seconds: warmSeconds(bench.settings, round) });
+      const { faults, ...one } = await measure(stage, kind, { messages: copies / kind.copies });
       bench.say(`  round ${round}, ${kind.name}: ${digits(one.copiesPerSecond)} copies/s`);
       figures.push({ round, ...one });
-      failures.push(...faults);
+      failures.push(...cold.faults, ...faults);
     }
   }
   const cpu = cpuShare(figures);
@@ -108,12 +109,16 @@ function zone(): Zone {
 
 type Measured = Omit<Figures, 'round'> & { readonly faults: readonly string[] };
 
-async function measure({ source, sink, postern }: Stage, kind: Kind, copies: number): Promise<Measured> {
+async function measure(
+  { source, sink, postern }: Stage,
+  kind: Kind,
+  amount: Pick<SourceOptions, 'messages' | 'seconds'>,
+): Promise<Measured> {
   const { name, recipients, copies: copiesEach } = kind;
   const load: SourceOptions = {
     port: postern.inside.port,
     connections: CONNECTIONS,
-    messages: copies / copiesEach,
+    ...amount,
     messagesPerConnection: 500,
     bytes: BYTES,
     recipients,

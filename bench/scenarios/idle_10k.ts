@@ -8,7 +8,7 @@ import { digits, mib } from '../report.ts';
 
 const CONNECTIONS = 10_000;
 const QUICK_CONNECTIONS = 500;
-const PER_CONNECTION_BYTES_MAX = 25_000;
+const PER_CONNECTION_BYTES_MAX = 20_000;
 const NEW_MESSAGE_MS_MAX = 1_000;
 /** Time for buffers of the opening to be given back. */
 const SETTLE_MS = 3_000;
@@ -19,7 +19,7 @@ export const idle10k: Scenario = {
     'what does a connection cost that does nothing, and is there still room for work beside ten thousand of them?',
   load: `${CONNECTIONS} connections, greeted and idle; then single messages on new connections`,
   bound:
-    'memory: a socket and its session, here and in the kernel. Above 25 KB each in the process, or a second ' +
+    'memory: a socket and its session, here and in the kernel. Above 20 KB each in the process, or a second ' +
     "for a new message's 250, something is held that should not be",
   checks: 'all connections are still open at the end and answer NOOP; the new messages arrive as sent',
   run,

@@ -16,7 +16,6 @@ const CONNECTIONS = 50;
 const BYTES = 4096;
 /** As relay-small. */
 const MESSAGES_PER_CONNECTION = 500;
-const WARM_MESSAGES = 300;
 /** Where both have the same to do in the same time, and what is done at once for several messages is as much. */
 const RATE = 300;
 const LARGE_SESSIONS = 100;
@@ -40,21 +39,18 @@ const WAYS: readonly Way[] = [
     load: { ...LOAD, messagesPerConnection: 1 },
     phase: 'end',
     messages: 8_000,
-    warmMessages: WARM_MESSAGES,
   },
   {
     name: 'connections reused',
     load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION },
     phase: 'end',
     messages: 12_000,
-    warmMessages: WARM_MESSAGES,
   },
   {
     name: `${RATE} a second`,
     load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION, rate: RATE },
     phase: 'message',
     messages: 5 * RATE,
-    warmMessages: 0,
   },
 ];
 

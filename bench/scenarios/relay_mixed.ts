@@ -16,14 +16,12 @@ import { digits, type Spread, spreadText } from '../report.ts';
 const SIZES = { medianBytes: 12_288, sigma: 2.58, bytesMax: 10_000_000 } as const;
 const CONNECTIONS = 50;
 const MESSAGES_PER_CONNECTION = 20;
-const WARM_MESSAGES = 300;
 
 const WAY: Way = {
   name: `${CONNECTIONS} connections`,
   load: { connections: CONNECTIONS, messagesPerConnection: MESSAGES_PER_CONNECTION, sizes: SIZES, pipelining: true },
   phase: 'end',
   messages: 2_000,
-  warmMessages: WARM_MESSAGES,
 };
 
 export const relayMixed: Scenario = {

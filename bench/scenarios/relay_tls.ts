@@ -1,51 +1,51 @@
 /** What STARTTLS costs the relay: the handshake of each connection, taken up again or not, and the bytes. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Bench, Outcome, Scenario } from '../bench.ts';
+import type { Bench, Outcome, Ratio, Scenario } from '../bench.ts';
 import { makeCertificate } from '../load/certificates.ts';
 import type { Carried } from '../measure/carried.ts';
 import { cpuMsPerMessage, perSecond, type Target, type Turns, takeTurns, type Way } from '../measure/turns.ts';
-import { relayTo } from '../peers/relay_to.ts';
+import type { CertificateFiles } from '../peers/peer.ts';
+import { type Relay, startContenders } from '../peers/relays.ts';
 import { digits, spreadText } from '../report.ts';
 
 const CONNECTIONS = 50;
 const BYTES = 4096;
 /** As relay-small. */
 const MESSAGES_PER_CONNECTION = 500;
-const WARM_MESSAGES = 300;
 /** Of connections that could have taken up a session. */
 const RESUMED_SHARE_MIN = 0.95;
 
 const PLAIN = 'plain';
 const FULL = 'STARTTLS';
 const RESUMED = 'STARTTLS, resumed';
-const LOADS: Readonly<Record<string, Target['load']>> = {
+const LOADS: Readonly<Record<string, NonNullable<Target['load']>>> = {
   [PLAIN]: {},
   [FULL]: { starttls: true },
   [RESUMED]: { starttls: true, resumeTls: true },
 };
 
 const LOAD = { connections: CONNECTIONS, bytes: BYTES, pipelining: true } as const;
-const SINGLE: Way = {
+type TlsWay = Way & { readonly messages: number };
+const SINGLE: TlsWay = {
   name: 'a connection per message',
   load: { ...LOAD, messagesPerConnection: 1 },
   phase: 'end',
-  messages: 4_000,
-  warmMessages: WARM_MESSAGES,
+  messages: 10_000,
 };
-const REUSED: Way = {
+const REUSED: TlsWay = {
   name: 'connections reused',
   load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION },
   phase: 'end',
-  messages: 20_000,
-  warmMessages: WARM_MESSAGES,
+  messages: 40_000,
 };
+const PEER_MESSAGES = 2_500;
 
 export const relayTls: Scenario = {
   name: 'relay-tls',
   question: 'what does TLS cost the relay, and how much of that does resumption give back?',
   load:
-    `${BYTES}-byte messages, ${CONNECTIONS} at once, PIPELINING, to a Postern with an ECDSA P-256 certificate: in ` +
+    `${BYTES}-byte messages, ${CONNECTIONS} at once, PIPELINING, to relays with an ECDSA P-256 certificate: in ` +
     'plain, with STARTTLS, and with STARTTLS that takes up the session of the connection before; (a) a connection ' +
     `per message, (b) reused for ${MESSAGES_PER_CONNECTION} messages`,
   bound:
@@ -55,15 +55,18 @@ export const relayTls: Scenario = {
   checks:
     'every message that was answered 250 is at the sink, its CRC-32 as sent; every connection was encrypted that ' +
     `should be, none was resumed that should not, and ${RESUMED_SHARE_MIN * 100} % of those that could were`,
+  compares: true,
   run,
 };
 
 async function run(bench: Bench): Promise<Outcome> {
   const ends = { sink: bench.sink(), source: bench.source() };
   const { port: sinkPort } = await ends.sink.call('listen', {});
-  const { outside, pid } = await relayTo(bench, 'postern', sinkPort, { environment: certificateIn(bench) });
-  const targets = Object.entries(LOADS).map(([name, load = {}]) => ({ name, port: outside.port, pid, load }));
-  const { turns, failures } = await takeTurns(bench, ends, [SINGLE, REUSED], targets, notAsWanted);
+  const relays = await startContenders(bench, { sinkPort, tls: certificateIn(bench) });
+  const targets = relays.flatMap(targetsOf);
+  const ways = [SINGLE, REUSED].map((way) => ({ ...way, messages: messagesOf(way, relays) }));
+  const { turns, failures } = await takeTurns(bench, ends, ways, targets, notAsWanted);
+  const toOthers = ratiosToOthers(turns, relays);
   return {
     headlines: [
       `${SINGLE.name}: ${spreadText(turns.ratio(SINGLE.name, FULL, PLAIN, perSecond))} of the plain rate, ` +
@@ -71,37 +74,71 @@ async function run(bench: Bench): Promise<Outcome> {
         `${more(turns, SINGLE, FULL)} ms of CPU, a resumed one ${more(turns, SINGLE, RESUMED)} ms`,
       `${REUSED.name}: ${spreadText(turns.ratio(REUSED.name, FULL, PLAIN, perSecond))} of the plain rate, ` +
         `${more(turns, REUSED, FULL)} ms of CPU more a message`,
+      ...toOthers.map((ratio) => `${ratio.name}: ${spreadText(ratio)}`),
     ],
-    ratios: [SINGLE, REUSED].flatMap(({ name }) => [FULL, RESUMED].map((each) => turns.rateRatio(name, each, PLAIN))),
-    charts: [SINGLE, REUSED].flatMap((way) => turns.charts(way, targets)),
-    tables: [SINGLE, REUSED].map((way) => turns.table(way, targets)),
+    ratios: ratiosOf(turns, relays),
+    charts: ways.flatMap((way) => turns.charts(way, targets)),
+    relays: relays.map(({ name, version, durability }) => ({ name, version, durability })),
+    tables: ways.map((way) => turns.table(way, targets)),
     failures,
     figures: turns.all,
   };
 }
 
-function certificateIn(bench: Bench): { TLS_CERT: string; TLS_KEY: string } {
+type Named = Pick<Relay, 'name'>;
+/** Postern's are called by the load alone. */
+const targetName = ({ name }: Named, load: string): string => (name === 'postern' ? load : `${name}: ${load}`);
+
+const targetsOf = (relay: Relay): Target[] =>
+  Object.entries(LOADS).map(([name, load]) => ({ ...relay, name: targetName(relay, name), load }));
+
+const messagesOf = ({ messages }: TlsWay, relays: readonly Relay[]): Record<string, number> =>
+  Object.fromEntries(
+    relays.flatMap((relay) => {
+      const count = relay.name.startsWith('postern') ? messages : PEER_MESSAGES;
+      return Object.keys(LOADS).map((load) => [targetName(relay, load), count]);
+    }),
+  );
+
+export const ratiosOf = (turns: Turns, relays: readonly Named[]): Ratio[] => [
+  ...[SINGLE, REUSED].flatMap(({ name }) => [FULL, RESUMED].map((each) => turns.rateRatio(name, each, PLAIN))),
+  ...ratiosToOthers(turns, relays),
+];
+
+const ratiosToOthers = (turns: Turns, relays: readonly Named[]): Ratio[] =>
+  relays
+    .filter(({ name }) => name !== 'postern')
+    .flatMap((other) =>
+      [SINGLE, REUSED].flatMap(({ name: way }) =>
+        Object.keys(LOADS).map((load) => {
+          const share = turns.ratio(way, load, targetName(other, load), perSecond);
+          return { name: `${way}, ${load}: rate / ${other.name}`, better: 'more' as const, ...share };
+        }),
+      ),
+    );
+
+function certificateIn(bench: Bench): CertificateFiles {
   const folder = bench.folder('certificate');
   const { cert, key } = makeCertificate({ names: ['postern.example'] });
-  const files = { TLS_CERT: join(folder, 'cert.pem'), TLS_KEY: join(folder, 'key.pem') };
-  writeFileSync(files.TLS_CERT, cert);
-  writeFileSync(files.TLS_KEY, key, { mode: 0o600 });
+  const files = { certFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') };
+  writeFileSync(files.certFile, cert);
+  writeFileSync(files.keyFile, key, { mode: 0o600 });
   return files;
 }
 
 function notAsWanted(
   { messages, tls: { handshakes, resumed } }: Carried,
   { name, load = {} }: Target,
-  way: Way,
+  { name: way }: Way,
 ): string[] {
   if (!load.starttls) return handshakes === 0 ? [] : [`${name}: ${handshakes} handshakes`];
   const faults = handshakes === 0 ? [`${name}: no handshake`] : [];
-  if (way === SINGLE && handshakes < messages)
+  if (way === SINGLE.name && handshakes < messages)
     faults.push(`${name}: ${handshakes} handshakes for ${messages} messages`);
   if (!load.resumeTls && resumed > 0) faults.push(`${name}: ${resumed} handshakes resumed`);
   // The first connection of each lane has nothing to take up.
   const possible = handshakes - CONNECTIONS;
-  if (load.resumeTls && way === SINGLE && resumed < possible * RESUMED_SHARE_MIN)
+  if (load.resumeTls && way === SINGLE.name && resumed < possible * RESUMED_SHARE_MIN)
     faults.push(`${name}: ${resumed} of ${possible} resumed (${digits((resumed / possible) * 100)} %)`);
   return faults;
 }

@@ -3,6 +3,7 @@ import { type Bench, type Outcome, pause, type Scenario } from '../bench.ts';
 import type { Child } from '../load/child.ts';
 import type { SourceApi, SourceOptions } from '../load/source.ts';
 import { type Carried, carried, type Ends } from '../measure/carried.ts';
+import { warmSeconds, warmUp } from '../measure/warm.ts';
 import type { Postern } from '../peers/postern.ts';
 import { relayTo } from '../peers/relay_to.ts';
 import { digits, spreadOf, spreadText } from '../report.ts';
@@ -18,7 +19,7 @@ const CUT_AFTER_SECONDS = 60;
 const CUT_LATE_SECONDS = 15;
 const CONNECTIONS = 50;
 const BYTES = 4096;
-const MESSAGES = 5_000;
+const MESSAGES = 12_000;
 const QUICK_MESSAGES = 400;
 const RATE_SHARE_MIN = 0.8;
 
@@ -53,13 +54,13 @@ async function run(bench: Bench): Promise<Outcome> {
     pipelining: true,
   };
   const stage: Stage = { bench, ends, postern, load };
-  await others(stage, 'warming up');
+  const cold = await warmUp('alone', ends, load, warmSeconds(bench.settings, 1));
   const before = await others(stage, 'before');
   const slow = await beside(stage, bench.source());
   const after = await others(stage, 'after');
   const shares = [before, after].map((calm) => slow.others.perSecond / calm.perSecond);
   const share = spreadOf(shares);
-  const failures = [...before.faults, ...slow.others.faults, ...after.faults, ...slow.faults];
+  const failures = [...cold, ...before.faults, ...slow.others.faults, ...after.faults, ...slow.faults];
   if (!quick && share.median < RATE_SHARE_MIN) failures.push(`${digits(share.median)} of the rate for the others`);
   return {
     headlines: [

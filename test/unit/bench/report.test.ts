@@ -76,7 +76,7 @@ describe('what turns came to', () => {
   });
 
   it('is drawn, CPU time only of those that have it', () => {
-    const way = { name: 'one', phase: 'end', load: {}, messages: 1, warmMessages: 0 } as const;
+    const way = { name: 'one', phase: 'end', load: {}, messages: 1 } as const;
     const target = (name: string, pid: number, more = {}) => ({ name, pid, port: 1, ...more });
     const targets = [target('direct', 0), target('a', 1), target('b', 2, { cpuUnknown: 'nobody counts it' })];
     const drawn = turns.charts(way, targets).map(({ title, bars }) => [title, ...bars.map(({ name }) => name)]);
@@ -181,6 +181,15 @@ describe('the guard', () => {
     assert.deepEqual(told(resultOf([failed]), undefined)[0], [false, 'relay-small: its work failed']);
   });
 
+  it('asks nothing about a relay that was not measured, and says what is meant to be', () => {
+    const toPeer = { ...bound, ratio: 'rate / haraka', peer: 'haraka', target: 5 };
+    assert.deepEqual(told(measured(0.4), undefined, toPeer), []);
+    const [scenario] = measured(0.4).scenarios;
+    const haraka = { name: 'haraka', version: '', durability: '' };
+    const beside = { ...scenario!, relays: [haraka], ratios: [{ ...ratio('rate / haraka', 4) }] };
+    assert.match(String(told(resultOf([beside]), undefined, toPeer)), /^true,.*: 4 \(at least 0\.2, meant to be 5\)/);
+  });
+
   it('misses a ratio that has another name now', () => {
     assert.match(
       String(told(measured(0.4), undefined, { ...bound, ratio: 'gone' })),
@@ -192,7 +201,8 @@ describe('the guard', () => {
 describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
   const folder = temporaryFolder('check');
   const results = join(folder, 'results');
-  const better = (name: string): Ratio['better'] => (/CPU|bare sync/.test(name) ? 'less' : 'more');
+  const better = (name: string): Ratio['better'] => (/CPU|bare sync|peak/.test(name) ? 'less' : 'more');
+  const relays = [...outcome.relays!, { name: 'haraka', version: '3.3.4', durability: 'fsync of a file' }];
   /** Every ratio that has a bound, `times` better than its limit. */
   const resultAt = (times: number): Result =>
     resultOf(
@@ -201,7 +211,7 @@ describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
           const way = better(each.ratio);
           return ratio(each.ratio, way === 'more' ? each.limit * times : each.limit / times, way);
         });
-        return scenarioResult(asked(name), { ...outcome, ratios });
+        return scenarioResult(asked(name), { ...outcome, ratios, relays });
       }),
     );
   const bench = (...words: string[]) =>
@@ -235,7 +245,7 @@ describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
   });
 
   it('says in one line what is wrong with the words', () => {
-    const { status, stderr } = bench('--read', join(folder, 'nothing.json'));
+    const { status, stderr } = bench('--check', '--read', join(folder, 'nothing.json'));
     assert.equal(status, 1);
     assert.match(stderr, /^\S+nothing\.json: there is no such file\n$/);
   });
@@ -255,6 +265,7 @@ describe('the words of npm run bench', () => {
     'nothing to measure': ['--read', 'x', 'relay-small'],
     'Unknown option': ['--fast'],
     'measures nothing': ['--read', 'x', '--vs', 'none'],
+    'where --check looks': ['--results', 'x'],
   };
   for (const [why, words] of Object.entries(refused))
     it(`are refused: ${words.join(' ')}`, () => assert.throws(() => parseWishes(words), new RegExp(why)));

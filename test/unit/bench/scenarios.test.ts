@@ -6,7 +6,10 @@ import { type Figure, type Turn, Turns } from '../../../bench/measure/turns.ts';
 import { BOUNDS } from '../../../bench/results/bounds.ts';
 import { SCENARIOS } from '../../../bench/scenarios/all.ts';
 import { ratiosOf as commitRatios } from '../../../bench/scenarios/commit.ts';
+import { ratiosOf as floodRatios } from '../../../bench/scenarios/connect_flood.ts';
+import { ratiosOf as largeRatios } from '../../../bench/scenarios/relay_large.ts';
 import { ratiosOf as smallRatios } from '../../../bench/scenarios/relay_small.ts';
+import { ratiosOf as tlsRatios } from '../../../bench/scenarios/relay_tls.ts';
 
 describe('scenarios', () => {
   const readme = readFileSync(new URL('../../../bench/README.md', import.meta.url), 'utf8');
@@ -24,10 +27,13 @@ describe('scenarios', () => {
 });
 
 describe('bounds', () => {
-  const relays = ['direct', 'postern'].map((name, pid) => ({ name, pid }));
+  const relays = ['direct', 'postern', 'postfix', 'haraka'].map((name, pid) => ({ name, pid }));
   const given: Readonly<Record<string, readonly string[]>> = {
     'relay-small': smallRatios(new Turns([]), relays).map(({ name }) => name),
     commit: commitRatios([]).map(({ name }) => name),
+    'relay-large': largeRatios([]).map(({ name }) => name),
+    'relay-tls': tlsRatios(new Turns([]), relays.slice(1)).map(({ name }) => name),
+    'connect-flood': floodRatios(new Turns([])).map(({ name }) => name),
   };
 
   for (const { scenario, ratio } of BOUNDS)
