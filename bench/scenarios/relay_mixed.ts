@@ -21,7 +21,7 @@ const WAY: Way = {
   name: `${CONNECTIONS} connections`,
   load: { connections: CONNECTIONS, messagesPerConnection: MESSAGES_PER_CONNECTION, sizes: SIZES, pipelining: true },
   phase: 'end',
-  messages: 2_000,
+  messages: 3_000,
 };
 
 export const relayMixed: Scenario = {

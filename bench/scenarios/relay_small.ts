@@ -14,7 +14,7 @@ const RATE = 200;
 const LOAD = { connections: CONNECTIONS, bytes: BYTES, pipelining: true } as const;
 /** Of the rate that each carries at most: where it is to be at its ease. */
 const EASE = 0.5;
-const EASE_SECONDS = 4;
+const EASE_SECONDS = 3;
 
 const EACH = 'a connection per message';
 const REUSED = 'connections reused';
@@ -32,7 +32,7 @@ const WAYS: readonly SmallWay[] = [
     name: REUSED,
     load: { ...LOAD, messagesPerConnection: MESSAGES_PER_CONNECTION },
     phase: 'end',
-    messages: { direct: 100_000, postern: 40_000, peer: 2_500 },
+    messages: { direct: 80_000, postern: 40_000, peer: 2_500 },
   },
   {
     name: `${RATE} a second, a connection per message`,
