@@ -35,7 +35,7 @@ const POLL_MS = 200;
 /** A shard that died young waits up to half a minute: after twice that, what is missing is lost. */
 const STALL_MS_MAX = 60_000;
 /** What Postern says when its disk or its own code has failed: nobody here has done anything to either. */
-const DEFECTS = ['fatal', 'spool-corrupt', 'spool-broken', 'spool-full', 'shard-broken'];
+const DEFECTS = ['fatal', 'spool-corrupt', 'spool-broken', 'spool-full', 'shard-broken', 'shard-hung'];
 const SEED_MAX = 2 ** 31;
 /** Small, so that many are filled, freed and used again. */
 const SEGMENT_BYTES = 2 * 1_048_576;
