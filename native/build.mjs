@@ -1,6 +1,7 @@
 /**
- * Builds the scanner: one call of the compiler. Run by `npm ci` with whatever Node is there, so plain JavaScript and
- * nothing but Node. Where no compiler is, it says so in one line, and the TypeScript scanner serves.
+ * Builds the addon: one call of the compiler. Run by `npm ci` with whatever Node is there, so plain JavaScript and
+ * nothing but Node. Where no compiler is, it says so in one line, and the TypeScript scanner serves, with
+ * Node's own accept loop.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
@@ -19,7 +20,7 @@ if (compiler === undefined || !existsSync(headers)) {
   console.log(`postern: ${missing}; the TypeScript scanner serves (slower, otherwise the same)`);
 } else {
   mkdirSync(dirname(built), { recursive: true });
-  const sources = ['addon.cc', 'scanner_core.cpp'].map((name) => join(here, 'src', name));
+  const sources = ['addon.cc', 'acceptor.cc', 'scanner_core.cpp'].map((name) => join(here, 'src', name));
   const language = ['-std=c++17', '-O3', '-fPIC', '-shared', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden'];
   const warnings = ['-Wall', '-Wextra', '-Werror=return-type'];
   // Written beside and moved into place: a build that is cut off leaves nothing half.

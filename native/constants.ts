@@ -1,14 +1,14 @@
 /**
- * Prints src/constants.h from the tables of src/scanner/scanner.ts and relaxer.ts: `node native/constants.ts >
- * native/src/constants.h`.
+ * Prints src/constants.h from src/base/addon.ts and the tables of src/scanner/scanner.ts and relaxer.ts:
+ * `node native/constants.ts > native/src/constants.h`.
  */
+import { INTERFACE_VERSION } from '../src/base/addon.ts';
 import { HELD, RELAXED, RELAXED_OUT_BYTES_MIN, RELAXED_SLOTS } from '../src/scanner/relaxer.ts';
 import {
   CUT_SLOTS,
   CUTS_MAX,
   FLAGS,
   INSERT,
-  INTERFACE_VERSION,
   MODE_BDAT,
   MODE_DATA,
   STATE,
@@ -21,7 +21,7 @@ const enumOf = (prefix: string, table: Readonly<Record<string, number>>): string
 
 export const constantsHeader = (): string =>
   [
-    '// Printed by native/constants.ts from src/scanner/scanner.ts and relaxer.ts: change it there.',
+    '// Printed by native/constants.ts from src/base/addon.ts, src/scanner/scanner.ts and relaxer.ts: change it there.',
     '#pragma once',
     'namespace postern {',
     `constexpr int INTERFACE_VERSION = ${INTERFACE_VERSION};`,

@@ -1,6 +1,8 @@
-// The scanner for Node: three functions in plain C Node-API, nothing else. Checks its arguments, keeps none of them.
+// What Node sees of it, in plain C Node-API: the scanner, three functions that check their arguments and keep none of them,
+// and the acceptor (acceptor.cc).
 #include <node_api.h>
 
+#include "acceptor.hpp"
 #include "scanner_core.hpp"
 
 namespace {
@@ -121,7 +123,7 @@ NAPI_MODULE_INIT() {
   napi_value version;
   napi_value instructions;
   if (!define(env, exports, "scan", scan) || !define(env, exports, "finish", finish) ||
-      !define(env, exports, "relax", relax) ||
+      !define(env, exports, "relax", relax) || !postern::export_acceptor(env, exports) ||
       napi_create_int32(env, postern::INTERFACE_VERSION, &version) != napi_ok ||
       napi_set_named_property(env, exports, "version", version) != napi_ok ||
       napi_create_string_utf8(env, chosen.name, NAPI_AUTO_LENGTH, &instructions) != napi_ok ||

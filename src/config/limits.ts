@@ -332,6 +332,11 @@ const TABLE = {
     'a burst while main is busy for 0.1 s at 40,000 connects a second',
     'the kernel drops the SYN, clients try again',
   ],
+  acceptPauseMs: [
+    200,
+    'descriptors have run out: a session or two has ended meanwhile; who waits is in the backlog',
+    'accepting is tried again',
+  ],
   refusedSocketsMax: [
     256,
     'refused clients that still read their 421; at 10 KB each',

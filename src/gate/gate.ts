@@ -8,13 +8,14 @@
  * A balancer that is to say whom it speaks for passes for its door's side, and as often as it likes: the shard reads
  * its word, and judges the client (relay/front_door.ts).
  *
- * Nothing is read from the socket here: one that has begun to read cannot be transferred.
+ * Nothing is read here: that is for who has the connection in the end.
  */
-import type { Socket } from 'node:net';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { Side } from '../message/envelope.ts';
+import type { Accepted } from '../net/accepted.ts';
+import { socketOf } from '../net/accepted.ts';
 import { clientKey, NetworkSet, normaliseAddress } from '../net/addresses.ts';
 import { Admission } from '../policy/admission.ts';
 import type { Deferral } from '../policy/pressure.ts';
@@ -23,6 +24,7 @@ import type { PressureWord } from '../relay/pressure_word.ts';
 import { REPLIES, replyLine } from '../smtp/replies.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { CounterId, Metrics } from '../telemetry/metrics.ts';
+import type { Listen } from './acceptor.ts';
 import type { Listening } from './listeners.ts';
 import { Listeners } from './listeners.ts';
 import { Refusals } from './refusal.ts';
@@ -65,6 +67,7 @@ export type GateSettings = {
   readonly pressure: Pick<PressureWord, 'deferral'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  readonly listen: Listen;
 };
 
 export class Gate {
@@ -80,7 +83,7 @@ export class Gate {
   readonly #listeners: Listeners;
   #stopping = false;
 
-  constructor({ config, dispatcher, pressure, metrics, logger }: GateSettings) {
+  constructor({ config, dispatcher, pressure, metrics, logger, listen }: GateSettings) {
     this.#config = config;
     this.#dispatcher = dispatcher;
     this.#pressure = pressure;
@@ -90,7 +93,8 @@ export class Gate {
     this.#insideNetworks = new NetworkSet(config.insideNetworks);
     this.#balancers = new NetworkSet(config.proxyNetworks);
     this.#listeners = new Listeners(
-      (socket, side, local) => this.#accept(socket, side, local),
+      listen,
+      (accepted, address, side, local) => this.#accept(accepted, normaliseAddress(address), side, local),
       (local, detail) => logger.log('listener-failed', { local, detail }),
     );
   }
@@ -120,23 +124,18 @@ export class Gate {
     this.#refusals.destroy();
   }
 
-  #accept(socket: Socket, door: Side, local: string): void {
-    const address = normaliseAddress(socket.remoteAddress ?? '');
-    if (address === '') {
-      socket.destroy(); // it has gone already
-      return;
-    }
+  #accept(accepted: Accepted, address: string, door: Side, local: string): void {
     const key = clientKey(address);
-    const refusal = this.#place(socket, door, local, address, key);
+    const refusal = this.#place(accepted, address, door, local, key);
     if (refusal === null) return;
     this.#metrics.count(counterOf(door, refusal));
     const reason: string = refusal;
     this.#logger.log('connection-refused', { side: door, client: address, code: REPLIES[refusal][0], reason });
-    this.#refusals.refuse(socket, replyLine(refusal, this.#config.hostname));
+    this.#refusals.refuse(socketOf(accepted), replyLine(refusal, this.#config.hostname));
   }
 
   /** Null: a shard has it. */
-  #place(socket: Socket, door: Side, local: string, address: string, key: string): GateReply | null {
+  #place(accepted: Accepted, address: string, door: Side, local: string, key: string): GateReply | null {
     const balanced = this.#balancers.contains(address);
     const isInside = this.#insideNetworks.contains(address);
     const side = balanced ? door : judgeSide({ door, isInside, insideOnOutside: this.#config.insideOnOutside });
@@ -146,7 +145,7 @@ export class Gate {
     if (deferral !== null) return deferral.connection;
     const refusal = this.#admission.admit(key, monotonicMs(), balanced);
     if (refusal !== null) return refusal;
-    if (!this.#dispatcher.dispatch({ socket, door, side, balanced, local, clientKey: key })) {
+    if (!this.#dispatcher.dispatch({ accepted, door: { address, door, side, balanced, local }, clientKey: key })) {
       this.#admission.release(key, monotonicMs());
       return this.#dispatcher.recovering ? 'noShard' : 'shardBroken';
     }

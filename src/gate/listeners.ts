@@ -1,14 +1,10 @@
-/**
- * The sockets that listen: every address of both sides, each with its side. Accepted sockets are paused, to be
- * transferred.
- */
-import net from 'node:net';
-import { assert } from '../base/assert.ts';
+/** The listeners: every address of both sides, each with its side; all of them, or none. */
 import { printHostPort } from '../config/checks.ts';
-import { LIMITS } from '../config/limits.ts';
 import type { HostPort, OptionKey } from '../config/options.ts';
 import { variableOf } from '../config/options.ts';
 import type { Side } from '../message/envelope.ts';
+import type { Accepted } from '../net/accepted.ts';
+import type { Listen, Listener } from './acceptor.ts';
 
 export type Listening = { readonly outside: readonly HostPort[]; readonly inside: readonly HostPort[] };
 
@@ -22,14 +18,17 @@ export class StartFailure extends Error {
   }
 }
 
-export type Accept = (socket: net.Socket, side: Side, local: string) => void;
+/** `address` is the system's text of the client's; `local` the address:port that it connected to. */
+export type Accept = (accepted: Accepted, address: string, side: Side, local: string) => void;
 
 export class Listeners {
-  readonly #servers: { readonly side: Side; readonly server: net.Server }[] = [];
+  readonly #open: Listener[] = [];
+  readonly #listen: Listen;
   readonly #accept: Accept;
   readonly #onError: (local: string, detail: string) => void;
 
-  constructor(accept: Accept, onError: (local: string, detail: string) => void) {
+  constructor(listen: Listen, accept: Accept, onError: (local: string, detail: string) => void) {
+    this.#listen = listen;
     this.#accept = accept;
     this.#onError = onError;
   }
@@ -40,7 +39,7 @@ export class Listeners {
       ...addresses.outside.map((at) => ({ side: 'outside' as const, at })),
       ...addresses.inside.map((at) => ({ side: 'inside' as const, at })),
     ];
-    const results = await Promise.allSettled(wanted.map(({ side, at }) => this.#open(side, at)));
+    const results = await Promise.allSettled(wanted.map(({ side, at }) => this.#listenAt(side, at)));
     const faults = results.flatMap((result, index) =>
       result.status === 'rejected'
         ? [listenFault(`${wanted[index]!.side}Listen` as OptionKey, wanted[index]!.at, result.reason)]
@@ -57,29 +56,21 @@ export class Listeners {
   }
 
   /**
-   * No address is held any more. Sockets that were accepted are not touched, and not waited for: they are the
-   * shards'.
+   * No address is held any more. What was accepted is not touched, and not waited for: it is the shards'.
    */
   close(): void {
-    for (const { server } of this.#servers.splice(0)) server.close();
+    for (const listener of this.#open.splice(0)) listener.close();
   }
 
-  async #open(side: Side, { host, port }: HostPort): Promise<HostPort> {
-    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: false, noDelay: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host, port, backlog: LIMITS.listenBacklog, ipv6Only: host.includes(':') }, () => {
-        server.off('error', reject);
-        resolve();
-      });
+  async #listenAt(side: Side, at: HostPort): Promise<HostPort> {
+    let local = '';
+    const listener = await this.#listen(at, {
+      accepted: (accepted, address) => this.#accept(accepted, address, side, local),
+      fault: (code) => this.#onError(local, code),
     });
-    this.#servers.push({ side, server });
-    const address = server.address();
-    assert(typeof address === 'object' && address !== null, 'a TCP server has an address');
-    const bound = { host, port: address.port };
-    const local = printHostPort(bound);
-    server.on('connection', (socket) => this.#accept(socket, side, local));
-    server.on('error', (error: NodeJS.ErrnoException) => this.#onError(local, error.code ?? error.message));
+    this.#open.push(listener);
+    const bound = { host: at.host, port: listener.port };
+    local = printHostPort(bound);
     return bound;
   }
 }

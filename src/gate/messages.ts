@@ -1,19 +1,20 @@
 /**
  * The one vocabulary between the main thread and a shard, over the MessagePort that comes with the shard's task.
  *
- *   main ──socket, tls, policy, drain──► shard ──ready, closed, broken, lines──► main
+ *   main ──connection, tls, policy, drain──► shard ──ready, closed, broken, lines──► main
  *   main ──ask, more, cancel──► shard ──answer──► main      the operator's questions (questions.ts)
  *
  * A shard's task (Piscina runs one a shard) ends well after `drain`, and badly when the shard dies.
  */
-import type { Socket } from 'node:net';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
-import type { Side } from '../message/envelope.ts';
+import type { Accepted } from '../net/accepted.ts';
 import type { PolicyInForce } from '../relay/policy.ts';
 import type { QueueChunk, QueueRequest } from '../relay/queue_requests.ts';
+import type { Door } from '../relay/shard.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
+import type { HandoverMemory } from './handover.ts';
 
 export type ShardTask = {
   readonly shard: number;
@@ -29,19 +30,12 @@ export type ShardTask = {
   /** The word of relay/pressure_word.ts. */
   readonly pressure: SharedArrayBuffer;
   readonly port: MessagePort;
+  readonly handover: HandoverMemory;
 };
 
 export type ToShard =
-  /** Transferred: the main thread has no hold on it any more. `local` is the address:port that was connected to. */
-  | {
-      readonly tag: 'socket';
-      readonly socket: Socket;
-      readonly door: Side;
-      readonly side: Side;
-      readonly balanced: boolean;
-      readonly local: string;
-      readonly clientKey: string;
-    }
+  /** Main has no hold on it any more, but for what the handover says. */
+  | { readonly tag: 'connection'; readonly accepted: Accepted; readonly door: Door; readonly clientKey: string }
   /** For STARTTLS from now on. */
   | { readonly tag: 'tls'; readonly material: TlsMaterial }
   /** In force from the next transaction on. */

@@ -33,6 +33,8 @@ import type { Logger } from '../telemetry/log.ts';
 import { LogSink } from '../telemetry/log.ts';
 import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/metrics.ts';
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
+import type { Listen } from './acceptor.ts';
+import { chooseListen } from './acceptor.ts';
 import { Gate } from './gate.ts';
 import type { Patience } from './heartbeat.ts';
 import { listenFault, StartFailure } from './listeners.ts';
@@ -82,6 +84,8 @@ export type PosternParts = {
   readonly workerFile?: string;
   /** With a shard that hangs; that of config/limits.ts but in tests. */
   readonly patience?: Patience;
+  /** How to accept; what was built but in tests. */
+  readonly listen?: Listen;
 };
 
 export type Addresses = {
@@ -199,7 +203,8 @@ export class Postern {
       tls.material,
     );
     const logger = this.#sink;
-    this.#gate = new Gate({ config, dispatcher: this.#supervisor, pressure: word, metrics, logger });
+    const listen = parts.listen ?? chooseListen();
+    this.#gate = new Gate({ config, dispatcher: this.#supervisor, pressure: word, metrics, logger, listen });
     const probes = {
       space: () => readSpoolSpace(config.spoolDir),
       residentBytes: readResidentBytes,

@@ -2,17 +2,20 @@
  * A shard's side of the wire to main: unpacks messages for the shard, packs its reports, and ends the task well or
  * badly.
  *
- *   start ─► replay (sockets that come early wait in the port) ─► ready ─► serving ─► drain ─► task resolves
+ *   start ─► replay (connections that come early wait in the port) ─► ready ─► serving ─► drain ─► task resolves
  *     └───────────────── anything thrown ends the thread, and the task rejects ◄──┘
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type MessagePort, threadId } from 'node:worker_threads';
 import { AssertionFailure, unreachable } from '../base/assert.ts';
 import { LIMITS } from '../config/limits.ts';
+import { socketOf } from '../net/accepted.ts';
 import type { Shard, ShardContext } from '../relay/shard.ts';
 import { BatchingLogger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Answers } from './answers.ts';
+import type { HandoverMemory } from './handover.ts';
+import { take } from './handover.ts';
 import type { FromShard, ShardTask, ToShard } from './messages.ts';
 
 /** relay's `startShard`, but in tests. */
@@ -53,7 +56,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
   const stopGauges = keepGauges(running, metrics);
   post({ tag: 'ready', threadId });
   try {
-    await obeyUntilDrained(port, running, new Answers(running.queue, post));
+    await obeyUntilDrained(port, running, task.handover, new Answers(running.queue, post));
   } finally {
     stopGauges();
     process.off('exit', lastLines);
@@ -89,15 +92,19 @@ class ClosedSessions {
   }
 }
 
-function obeyUntilDrained(port: MessagePort, shard: ShardDoors, answers: Answers): Promise<void> {
+function obeyUntilDrained(
+  port: MessagePort,
+  shard: ShardDoors,
+  handover: HandoverMemory,
+  answers: Answers,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     port.on('message', (message: ToShard) => {
       switch (message.tag) {
-        case 'socket': {
-          const { socket, door, side, balanced, local, clientKey } = message;
-          shard.accept(socket, { door, side, balanced, local }, clientKey);
+        case 'connection':
+          if (take(handover, message.accepted))
+            shard.accept(socketOf(message.accepted), message.door, message.clientKey);
           return;
-        }
         case 'tls':
           shard.reloadTls(message.material);
           return;

@@ -10,6 +10,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { ShardState } from '../telemetry/status.ts';
+import { Handover } from './handover.ts';
 import type { ToShard } from './messages.ts';
 import { Questions } from './questions.ts';
 
@@ -17,6 +18,8 @@ export class ShardSlot {
   readonly shard: number;
   state: ShardState = 'waiting';
   port: MessagePort | null = null;
+  /** Of this life. */
+  handover = new Handover();
   /** The operator's. */
   readonly queue = new Questions((message) => this.post(message));
   /** Of the thread that runs it, once it has been ready. */

@@ -1,11 +1,10 @@
 /**
- * Keeps one task running for each shard, for the life of the process, in Piscina's threads; hands sockets to the least
- * loaded of those that are ready. A shard that dies is run again under its number; the others do not notice. One that
- * hangs (heartbeat.ts) is made to die.
+ * Keeps one task running for each shard, for the life of the process, in Piscina's threads; hands connections to the
+ * least loaded of those that are ready. A shard that dies is run again under its number; the others do not notice. One
+ * that hangs (heartbeat.ts) is made to die.
  *
  * Piscina has `atomics: 'disabled'`, since its default freezes the event loop of a thread that has no new task.
  */
-import type { Socket } from 'node:net';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { unreachable } from '../base/assert.ts';
@@ -13,14 +12,17 @@ import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
-import type { Side } from '../message/envelope.ts';
+import type { Accepted } from '../net/accepted.ts';
+import { socketOf } from '../net/accepted.ts';
 import type { PolicyInForce } from '../relay/policy.ts';
+import type { Door } from '../relay/shard.ts';
 import { clearSiteCounts, siteCountsMemory } from '../relay/site_counts.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
 import { clearGauges } from '../telemetry/metrics.ts';
+import { Handover } from './handover.ts';
 import { HeartbeatWatch, type Patience } from './heartbeat.ts';
-import type { FromShard, ShardTask } from './messages.ts';
+import type { FromShard, ShardTask, ToShard } from './messages.ts';
 import { ShardSlot } from './shard_slot.ts';
 
 export type SupervisorSettings = {
@@ -44,14 +46,7 @@ export type SupervisorSettings = {
 /** Piscina's type of it takes the wrong overload of postMessage in @types/node 26. */
 type TransferList = NonNullable<Parameters<Piscina['run']>[1]>['transferList'] & object;
 
-export type Visitor = {
-  readonly socket: Socket;
-  readonly door: Side;
-  readonly side: Side;
-  readonly balanced: boolean;
-  readonly local: string;
-  readonly clientKey: string;
-};
+export type Visitor = { readonly accepted: Accepted; readonly door: Door; readonly clientKey: string };
 
 export class Supervisor {
   readonly slots: readonly ShardSlot[];
@@ -118,15 +113,18 @@ export class Supervisor {
   }
 
   /**
-   * Hands the socket over and counts its session; false when no shard can take it, and then it is still ours. While
+   * Hands the connection over and counts its session; false when no shard can take it, and then it is still ours. While
    * Postern starts, no shard is used: until all journals are replayed it may still have to give up.
    */
   dispatch(visitor: Visitor): boolean {
     if (this.#phase !== 'serving') return false;
     const slot = this.#leastLoaded();
     if (slot === null || slot.port === null) return false;
+    const { accepted } = visitor;
+    const message: ToShard = { tag: 'connection', ...visitor };
+    slot.handover.give(accepted);
     try {
-      slot.port.postMessage({ tag: 'socket', ...visitor }, [visitor.socket]);
+      slot.port.postMessage(message, typeof accepted === 'number' ? [] : [accepted]);
     } catch {
       return false; // the client has gone: its socket has no handle to transfer
     }
@@ -188,6 +186,7 @@ export class Supervisor {
   #run(slot: ShardSlot): void {
     const { config, node, metricsMemory, pressureMemory } = this.#settings;
     const { port1, port2 } = new MessageChannel();
+    slot.handover = new Handover();
     const task = {
       shard: slot.shard,
       node,
@@ -199,6 +198,7 @@ export class Supervisor {
       siteCounts: this.#siteCounts,
       pressure: pressureMemory,
       port: port2,
+      handover: slot.handover.memory,
     };
     slot.state = 'starting';
     slot.port = port1;
@@ -257,11 +257,12 @@ export class Supervisor {
     void this.#pool.threads.find(({ threadId }) => threadId === slot.threadId)?.terminate();
   }
 
-  /** `error` is null after drain. What was on its way to a dead shard, sockets as well, went down with its port. */
+  /** `error` is null after drain. What was on its way to a dead shard went down with its port, or is closed here. */
   #ended(slot: ShardSlot, error: Error | null): void {
     const { logger, metricsMemory, onSessionEnded } = this.#settings;
     this.#hearLastWords(slot);
     slot.queue.died();
+    for (const descriptor of slot.handover.recall()) socketOf(descriptor).destroy();
     const lost = slot.releaseSessions();
     for (const clientKey of lost) onSessionEnded(clientKey);
     clearSiteCounts(this.#siteCounts, slot.shard);

@@ -8,7 +8,6 @@ import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
 import type { Side } from '../message/envelope.ts';
-import { normaliseAddress } from '../net/addresses.ts';
 import { Deadlines } from '../net/connection.ts';
 import { serverContext } from '../net/tls.ts';
 import { chooseScanner } from '../scanner/index.ts';
@@ -29,12 +28,16 @@ import { Relay } from './relay.ts';
 import { InboundSession } from './session.ts';
 import { SiteCounts } from './site_counts.ts';
 
+/** Where a connection came in, and from where. */
 export type Door = {
+  /** The client's, normalised (net/addresses.ts). */
+  readonly address: string;
   /** The side of the listener, and that of the client. */
   readonly door: Side;
   readonly side: Side;
   /** The other end is a balancer: it says whom it speaks for before all else. */
   readonly balanced: boolean;
+  /** The address:port that was connected to. */
   readonly local: string;
 };
 
@@ -78,13 +81,7 @@ export class Shard {
     return this.#operator;
   }
 
-  accept(socket: net.Socket, { door, side, balanced }: Door, clientKey: string): void {
-    const address = normaliseAddress(socket.remoteAddress ?? '');
-    if (address === '') {
-      socket.destroy(); // the client has gone between there and here
-      this.#context.onSessionClosed(clientKey);
-      return;
-    }
+  accept(socket: net.Socket, { address, door, side, balanced }: Door, clientKey: string): void {
     const peer = { address, door, clientKey };
     const relay = this.#relay;
     const session = balanced

@@ -29,9 +29,6 @@
  * a reference to what it was given.
  */
 
-/** Raised whenever the meaning of a slot, a cut or a call changes: an addon of another version is not used. */
-export const INTERFACE_VERSION = 2;
-
 /** Slots of `state`. A new message starts with all zero but MODE. */
 export const STATE = {
   /** In: MODE_DATA or MODE_BDAT. */

@@ -12,10 +12,7 @@ export const EVENTS = {
   stopping: ['info', 'a signal asked for the end: no new connection, open transactions finish'],
   stopped: ['info', 'all shards have closed their journals, or the time for it was over'],
   fatal: ['fatal', 'a defect of ours, or a port that cannot be had: the process ends'],
-  'listener-failed': [
-    'error',
-    'accepting failed for lack of descriptors or memory; it goes on with the next connection',
-  ],
+  'listener-failed': ['error', 'accepting failed for lack of descriptors or memory; it is tried again'],
   'policy-loaded': ['info', 'the policy file was read again and is in force'],
   'policy-refused': ['error', 'the policy file has faults; what was in force stays'],
   'tls-loaded': ['info', 'certificates for STARTTLS, at start and after SIGHUP'],

@@ -50,7 +50,7 @@ export const POWERS: readonly Power[] = [
     name: 'native code',
     modules: ['node:module'],
     code: /\bprocess\s*\.\s*dlopen\b|\bcreateRequire\b|\brequire\(/g,
-    homes: ['src/scanner/native.ts', 'src/base/lazy.ts'],
+    homes: ['src/base/addon.ts', 'src/base/lazy.ts'],
   },
   { name: 'code from text', modules: ['node:vm'], code: /\beval\(|\bnew Function\(/g, homes: [] },
   {

@@ -2,8 +2,10 @@
  * A worker for tests of the gate: the real wire to main (shard_runner.ts) with a shard behind it that obeys its
  * clients.
  *
- *   greets with "hello SHARD SIDE KEY"; then, a line each: die · spin · break · log TEXT · quit · tls · heap
+ *   greets with "hello SHARD SIDE KEY"; then, a line each: die · spin · break · log TEXT · quit · tls · heap ·
+ *   stall FILE (hears nothing until there is such a file, and dies)
  */
+import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { resourceLimits } from 'node:worker_threads';
 import type { ShardTask } from '../../../src/gate/messages.ts';
@@ -69,7 +71,11 @@ async function start(context: ShardContext) {
 
   function obey(socket: Socket, line: string) {
     const [word, ...rest] = line.split(' ');
-    if (word === 'die') throw new Error('died on command');
+    if (word === 'stall') {
+      socket.write('stalling\n'); // leaves within the call
+      stallUntil(rest[0]!);
+    }
+    if (word === 'die' || word === 'stall') throw new Error('died on command');
     while (word === 'spin');
     if (word === 'break') context.onBroken('disk on fire');
     if (word === 'log') context.logger.log('scanner', { name: rest.join(' '), why: '' });
@@ -77,6 +83,12 @@ async function start(context: ShardContext) {
     if (word === 'heap') socket.write(`heap ${resourceLimits.maxYoungGenerationSizeMb}\n`);
     if (word === 'quit') socket.end('bye\n');
   }
+}
+
+/** Nothing else runs in this thread meanwhile. */
+function stallUntil(file: string): void {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  while (!existsSync(file)) Atomics.wait(clock, 0, 0, 5);
 }
 
 async function* noChunks(): AsyncGenerator<never> {}

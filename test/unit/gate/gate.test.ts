@@ -1,63 +1,135 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { LIMITS } from '../../../src/config/limits.ts';
 import { startPostern } from '../../../src/gate/postern.ts';
 import { Refusals } from '../../../src/gate/refusal.ts';
 import { replyLine } from '../../../src/smtp/replies.ts';
-import { Client, startFake, temporary, testConfig, until } from './support.ts';
+import { Client, startFake, temporary, testConfig, until, WAYS } from './support.ts';
 
-test('each door has its side, and the inside door is for inside networks', { timeout: 20_000 }, async (context) => {
-  const { postern } = await startFake(context, { POSTERN_INSIDE_NETWORKS: '127.0.0.0/8' });
-  const { outside, inside } = postern.listening;
-  const [stranger, friend] = [new Client(outside[0]!), new Client(inside[0]!)];
-  assert.equal(
-    (await stranger.read())!.replace(/\d/, 'N'),
-    `hello N outside 127.0.0.1 at 127.0.0.1:${outside[0]!.port}`,
-  );
-  assert.equal((await friend.read())!.replace(/\d/, 'N'), `hello N inside 127.0.0.1 at 127.0.0.1:${inside[0]!.port}`);
-  stranger.socket.destroy();
-  friend.socket.destroy();
-});
+for (const [way, listen] of WAYS)
+  describe(way, () => {
+    test('each door has its side, and the inside door is for inside networks', { timeout: 20_000 }, async (context) => {
+      const { postern } = await startFake(context, { POSTERN_INSIDE_NETWORKS: '127.0.0.0/8' }, { listen });
+      const { outside, inside } = postern.listening;
+      const [stranger, friend] = [new Client(outside[0]!), new Client(inside[0]!)];
+      assert.equal(
+        (await stranger.read())!.replace(/\d/, 'N'),
+        `hello N outside 127.0.0.1 at 127.0.0.1:${outside[0]!.port}`,
+      );
+      assert.equal(
+        (await friend.read())!.replace(/\d/, 'N'),
+        `hello N inside 127.0.0.1 at 127.0.0.1:${inside[0]!.port}`,
+      );
+      stranger.socket.destroy();
+      friend.socket.destroy();
+    });
 
-test('a stranger on the inside door gets 554 and a close', { timeout: 20_000 }, async (context) => {
-  const { postern, log } = await startFake(context, { POSTERN_INSIDE_NETWORKS: '10.0.0.0/8' });
-  const client = new Client(postern.listening.inside[0]!);
-  assert.equal(`${await client.read()}\r\n`, replyLine('insideOnly'));
-  assert.equal(await client.read(), null);
-  const line = () => log().find(({ event }) => event === 'connection-refused');
-  await until(() => line() !== undefined);
-  const { side, client: address, code, reason } = line()!;
-  assert.deepEqual(
-    { side, address, code, reason },
-    { side: 'inside', address: '127.0.0.1', code: 554, reason: 'insideOnly' },
-  );
-});
+    test('a stranger on the inside door gets 554 and a close', { timeout: 20_000 }, async (context) => {
+      const { postern, log } = await startFake(context, { POSTERN_INSIDE_NETWORKS: '10.0.0.0/8' }, { listen });
+      const client = new Client(postern.listening.inside[0]!);
+      assert.equal(`${await client.read()}\r\n`, replyLine('insideOnly'));
+      assert.equal(await client.read(), null);
+      const line = () => log().find(({ event }) => event === 'connection-refused');
+      await until(() => line() !== undefined);
+      const { side, client: address, code, reason } = line()!;
+      assert.deepEqual(
+        { side, address, code, reason },
+        { side: 'inside', address: '127.0.0.1', code: 554, reason: 'insideOnly' },
+      );
+    });
 
-test('an inside client on the outside door is inside only where an option says so', {
-  timeout: 20_000,
-}, async (context) => {
-  const { postern } = await startFake(context, { POSTERN_INSIDE_ON_OUTSIDE: '1' });
-  const client = new Client(postern.listening.outside[0]!);
-  assert.match((await client.read())!, /^hello \d inside /);
-  client.socket.destroy();
-});
+    test('an inside client on the outside door is inside only where an option says so', {
+      timeout: 20_000,
+    }, async (context) => {
+      const { postern } = await startFake(context, { POSTERN_INSIDE_ON_OUTSIDE: '1' }, { listen });
+      const client = new Client(postern.listening.outside[0]!);
+      assert.match((await client.read())!, /^hello \d inside /);
+      client.socket.destroy();
+    });
 
-test('IPv6 listeners stand beside IPv4 ones on the same port', { timeout: 20_000 }, async (context) => {
-  const { postern } = await startFake(context, { POSTERN_OUTSIDE_LISTEN: '[::1]:0,127.0.0.1:0' });
-  const [six, four] = postern.listening.outside;
-  assert.equal(six!.host, '::1');
-  const client = new Client(six!);
-  assert.match((await client.read())!, / outside 0:0:0:0 at \[::1\]:\d+$/, 'a client is a /64');
-  client.socket.destroy();
-  const both = await startFake(context, { POSTERN_OUTSIDE_LISTEN: `0.0.0.0:${four!.port + 0},[::]:0` }).catch(
-    (error: Error) => error,
-  );
-  assert.ok(
-    both instanceof Error && /POSTERN_OUTSIDE_LISTEN.*EADDRINUSE/.test(both.message),
-    'the port is taken, and named',
-  );
-});
+    test('IPv6 listeners stand beside IPv4 ones on the same port', { timeout: 20_000 }, async (context) => {
+      const { postern } = await startFake(context, { POSTERN_OUTSIDE_LISTEN: '[::1]:0,127.0.0.1:0' }, { listen });
+      const [six, four] = postern.listening.outside;
+      assert.equal(six!.host, '::1');
+      const client = new Client(six!);
+      assert.match((await client.read())!, / outside 0:0:0:0 at \[::1\]:\d+$/, 'a client is a /64');
+      client.socket.destroy();
+      const both = await startFake(
+        context,
+        { POSTERN_OUTSIDE_LISTEN: `0.0.0.0:${four!.port + 0},[::]:0` },
+        { listen },
+      ).catch((error: Error) => error);
+      assert.ok(
+        both instanceof Error && /POSTERN_OUTSIDE_LISTEN.*EADDRINUSE/.test(both.message),
+        'the port is taken, and named',
+      );
+    });
+
+    test('an address in use is named, and nothing is left behind', { timeout: 20_000 }, async (context) => {
+      const { postern } = await startFake(context, {}, { listen });
+      const taken = `127.0.0.1:${postern.listening.outside[0]!.port}`;
+      const config = testConfig({ POSTERN_OUTSIDE_LISTEN: `${taken},203.0.113.1:0` });
+      const error = await startPostern(config, { logTo: '/dev/null', listen }).catch((caught: Error) => caught);
+      assert.ok(error instanceof Error);
+      const { faults } = error as Error & { faults: string[] };
+      assert.match(faults[0]!, new RegExp(`^POSTERN_OUTSIDE_LISTEN="${taken}": cannot listen \\(EADDRINUSE\\)`));
+      assert.match(faults[1]!, /^POSTERN_OUTSIDE_LISTEN="203\.0\.113\.1:0": cannot listen \(EADDRNOTAVAIL\)/);
+    });
+
+    test('stop: no new connection, open sessions finish, last words arrive', { timeout: 20_000 }, async (context) => {
+      const { postern, log } = await startFake(context, {}, { listen });
+      const at = postern.listening.outside[0]!;
+      const client = new Client(at);
+      await client.read();
+      const stopped = postern.stop(10_000, 'test');
+      assert.equal(await client.read(), 'draining');
+      assert.equal(postern.health().stopping, true);
+      const late = new Client(at);
+      assert.equal(await late.read(), null, 'nobody listens any more');
+      client.say('quit');
+      assert.equal(await client.read(), 'bye');
+      await stopped;
+      const lines = log();
+      assert.deepEqual(
+        lines
+          .filter(({ name }) => name === 'last words')
+          .map(({ shard }) => shard)
+          .sort(),
+        [0, 1],
+      );
+      assert.equal(lines.at(-1)?.event, 'stopped');
+    });
+
+    test('stop: who does not finish in time is cut', { timeout: 20_000 }, async (context) => {
+      const { postern } = await startFake(context, {}, { listen });
+      const client = new Client(postern.listening.outside[0]!);
+      await client.read();
+      const stopped = postern.stop(50);
+      assert.equal(await client.read(), 'draining');
+      assert.equal(await client.read(), null);
+      await stopped;
+    });
+
+    test('a refused client that talks on reads its line, and sees no reset', { timeout: 20_000 }, async (context) => {
+      const { postern } = await startFake(context, { POSTERN_INSIDE_NETWORKS: '10.0.0.0/8' }, { listen });
+      const { host, port } = postern.listening.inside[0]!;
+      const client = net.connect({ host, port, allowHalfOpen: true });
+      const errors: Error[] = [];
+      client.on('error', (error) => errors.push(error));
+      let text = '';
+      client.on('data', (chunk) => {
+        text += chunk.toString();
+      });
+      const written = new Promise((resolve) => client.write(Buffer.alloc(8 << 20, 'x'), resolve));
+      await new Promise((resolve) => client.once('end', resolve));
+      await written;
+      client.end();
+      await new Promise((resolve) => client.once('close', resolve));
+      assert.equal(text, replyLine('insideOnly'));
+      assert.deepEqual(errors, []);
+    });
+  });
 
 test('the queues of all shards together are the queue that is limited, from the start', {
   timeout: 20_000,
@@ -77,17 +149,6 @@ test('the queues of all shards together are the queue that is limited, from the 
   assert.deepEqual([line()!.level, (line()!.readings as Record<string, number>).queue], [1, 14]);
 });
 
-test('an address in use is named, and nothing is left behind', { timeout: 20_000 }, async (context) => {
-  const { postern } = await startFake(context);
-  const taken = `127.0.0.1:${postern.listening.outside[0]!.port}`;
-  const config = testConfig({ POSTERN_OUTSIDE_LISTEN: `${taken},203.0.113.1:0` });
-  const error = await startPostern(config, { logTo: '/dev/null' }).catch((caught: Error) => caught);
-  assert.ok(error instanceof Error);
-  const { faults } = error as Error & { faults: string[] };
-  assert.match(faults[0]!, new RegExp(`^POSTERN_OUTSIDE_LISTEN="${taken}": cannot listen \\(EADDRINUSE\\)`));
-  assert.match(faults[1]!, /^POSTERN_OUTSIDE_LISTEN="203\.0\.113\.1:0": cannot listen \(EADDRNOTAVAIL\)/);
-});
-
 test('one process has the spool', { timeout: 20_000 }, async (context) => {
   const spool = `${temporary()}/spool`;
   const { postern } = await startFake(context, { POSTERN_SPOOL_DIR: spool });
@@ -96,40 +157,6 @@ test('one process has the spool', { timeout: 20_000 }, async (context) => {
   await postern.stop(0);
   const { postern: third } = await startFake(context, { POSTERN_SPOOL_DIR: spool });
   assert.ok(third.health().ok);
-});
-
-test('stop: no new connection, open sessions finish, last words arrive', { timeout: 20_000 }, async (context) => {
-  const { postern, log } = await startFake(context);
-  const at = postern.listening.outside[0]!;
-  const client = new Client(at);
-  await client.read();
-  const stopped = postern.stop(10_000, 'test');
-  assert.equal(await client.read(), 'draining');
-  assert.equal(postern.health().stopping, true);
-  const late = new Client(at);
-  assert.equal(await late.read(), null, 'nobody listens any more');
-  client.say('quit');
-  assert.equal(await client.read(), 'bye');
-  await stopped;
-  const lines = log();
-  assert.deepEqual(
-    lines
-      .filter(({ name }) => name === 'last words')
-      .map(({ shard }) => shard)
-      .sort(),
-    [0, 1],
-  );
-  assert.equal(lines.at(-1)?.event, 'stopped');
-});
-
-test('stop: who does not finish in time is cut', { timeout: 20_000 }, async (context) => {
-  const { postern } = await startFake(context);
-  const client = new Client(postern.listening.outside[0]!);
-  await client.read();
-  const stopped = postern.stop(50);
-  assert.equal(await client.read(), 'draining');
-  assert.equal(await client.read(), null);
-  await stopped;
 });
 
 test('who starts it is told before it serves', { timeout: 20_000 }, async (context) => {
@@ -169,23 +196,4 @@ test('refused clients that linger are bounded in number', { timeout: 20_000 }, a
   assert.ok(refusals.lingering <= LIMITS.refusedSocketsMax);
   for (const client of clients) client.destroy();
   await until(() => refusals.lingering === 0);
-});
-
-test('a refused client that talks on reads its line, and sees no reset', { timeout: 20_000 }, async (context) => {
-  const { postern } = await startFake(context, { POSTERN_INSIDE_NETWORKS: '10.0.0.0/8' });
-  const { host, port } = postern.listening.inside[0]!;
-  const client = net.connect({ host, port, allowHalfOpen: true });
-  const errors: Error[] = [];
-  client.on('error', (error) => errors.push(error));
-  let text = '';
-  client.on('data', (chunk) => {
-    text += chunk.toString();
-  });
-  const written = new Promise((resolve) => client.write(Buffer.alloc(8 << 20, 'x'), resolve));
-  await new Promise((resolve) => client.once('end', resolve));
-  await written;
-  client.end();
-  await new Promise((resolve) => client.once('close', resolve));
-  assert.equal(text, replyLine('insideOnly'));
-  assert.deepEqual(errors, []);
 });

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { LIMITS } from '../../../src/config/limits.ts';
 import { startPostern } from '../../../src/gate/postern.ts';
-import { Client, startFake, testConfig, until } from './support.ts';
+import { Client, startFake, temporary, testConfig, until, WAYS } from './support.ts';
 
 const shardOf = (hello: string | null) => Number(/^hello (\d+) /.exec(hello ?? '')?.[1]);
 
@@ -98,6 +100,31 @@ test('a shard that hangs is ended and run again; the others notice nothing', { t
   );
   for (const client of back) client.socket.destroy();
 });
+
+const descriptors = () => readdirSync('/proc/self/fd').length;
+
+for (const [way, listen] of WAYS)
+  test(`who is on the way to a shard that dies sees a close, and leaves no descriptor behind, ${way}`, {
+    timeout: 20_000,
+  }, async (context) => {
+    const { postern } = await startFake(context, { POSTERN_WORKERS: '1' }, { listen });
+    const at = postern.listening.outside[0]!;
+    const before = descriptors();
+    const first = new Client(at);
+    await first.read();
+    const file = path.join(temporary(), 'die');
+    first.say(`stall ${file}`);
+    assert.equal(await first.read(), 'stalling');
+    const late = Array.from({ length: 20 }, () => new Client(at));
+    await until(() => postern.report().shards[0]!.sessions === 21);
+    writeFileSync(file, '');
+    for (const client of [first, ...late]) assert.equal(await client.read(), null);
+    await until(() => postern.health().ok && postern.report().shards[0]!.restarts === 1);
+    await until(() => descriptors() === before);
+    const next = new Client(at);
+    assert.match((await next.read())!, /^hello 0/);
+    next.socket.destroy();
+  });
 
 test('what a dying shard had logged is not lost with it', { timeout: 20_000 }, async (context) => {
   const { postern, log } = await startFake(context, { POSTERN_WORKERS: '1' });

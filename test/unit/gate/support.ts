@@ -9,9 +9,18 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Config, HostPort } from '../../../src/config/options.ts';
+import type { Listen } from '../../../src/gate/acceptor.ts';
+import { nativeListen, serverListen } from '../../../src/gate/acceptor.ts';
 import type { PosternParts } from '../../../src/gate/postern.ts';
 import { startPostern } from '../../../src/gate/postern.ts';
 import { temporaryFolder } from '../../support/folders.ts';
+
+const native = nativeListen();
+/** Both ways to accept, or the one that there is where the addon was not built. */
+export const WAYS: readonly (readonly [string, Listen])[] = [
+  ...(native === null ? [] : [["by the addon's acceptor", native] as const]),
+  ["by Node's server", serverListen],
+];
 
 export const temporary = () => temporaryFolder('gate');
 

@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { INTERFACE_VERSION } from '../../../src/base/addon.ts';
 import { chooseScanner } from '../../../src/scanner/index.ts';
 import { loadNative } from '../../../src/scanner/native.ts';
-import { INTERFACE_VERSION, STATE } from '../../../src/scanner/scanner.ts';
+import { STATE } from '../../../src/scanner/scanner.ts';
 import { twin } from '../../../src/scanner/twin.ts';
 import { newCuts, newState } from './run.ts';
 
