@@ -20,7 +20,8 @@ if (compiler === undefined || !existsSync(headers)) {
   console.log(`postern: ${missing}; the TypeScript scanner serves (slower, otherwise the same)`);
 } else {
   mkdirSync(dirname(built), { recursive: true });
-  const sources = ['addon.cc', 'acceptor.cc', 'scanner_core.cpp'].map((name) => join(here, 'src', name));
+  const files = ['addon.cc', 'acceptor.cc', 'scanner_core.cpp', 'crc32_core.cpp'];
+  const sources = files.map((name) => join(here, 'src', name));
   const language = ['-std=c++17', '-O3', '-fPIC', '-shared', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden'];
   const warnings = ['-Wall', '-Wextra', '-Werror=return-type'];
   // Written beside and moved into place: a build that is cut off leaves nothing half.

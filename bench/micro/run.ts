@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 
 const FILES = [
   'scanner.ts',
+  'crc32.ts',
   'command.ts',
   'replies.ts',
   'envelope.ts',

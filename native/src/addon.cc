@@ -1,8 +1,9 @@
-// What Node sees of it, in plain C Node-API: the scanner, three functions that check their arguments and keep none of them,
-// and the acceptor (acceptor.cc).
+// What Node sees of it, in plain C Node-API: scanner and CRC-32, functions that check their arguments and keep none of
+// them, and the acceptor (acceptor.cc).
 #include <node_api.h>
 
 #include "acceptor.hpp"
+#include "crc32_core.hpp"
 #include "scanner_core.hpp"
 
 namespace {
@@ -110,6 +111,21 @@ napi_value finish(napi_env env, napi_callback_info info) {
   return napi_create_int32(env, insert, &result) == napi_ok ? result : nullptr;
 }
 
+// crc32(bytes, crc): number
+napi_value crc32(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  Array<const uint8_t> bytes;
+  uint32_t crc = 0;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 2 ||
+      !read(env, arguments[0], napi_uint8_array, 0, &bytes) ||
+      napi_get_value_uint32(env, arguments[1], &crc) != napi_ok) {
+    return fail(env, "crc32 takes bytes, a Uint8Array, and the number before");
+  }
+  napi_value result;
+  return napi_create_uint32(env, postern::crc32(bytes.at, bytes.length, crc), &result) == napi_ok ? result : nullptr;
+}
+
 bool define(napi_env env, napi_value exports, const char *name, napi_callback callback) {
   napi_value function;
   return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok &&
@@ -124,6 +140,7 @@ NAPI_MODULE_INIT() {
   napi_value instructions;
   if (!define(env, exports, "scan", scan) || !define(env, exports, "finish", finish) ||
       !define(env, exports, "relax", relax) || !postern::export_acceptor(env, exports) ||
+      (postern::has_fast_crc32() && !define(env, exports, "crc32", crc32)) ||
       napi_create_int32(env, postern::INTERFACE_VERSION, &version) != napi_ok ||
       napi_set_named_property(env, exports, "version", version) != napi_ok ||
       napi_create_string_utf8(env, chosen.name, NAPI_AUTO_LENGTH, &instructions) != napi_ok ||

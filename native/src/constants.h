@@ -1,7 +1,7 @@
 // Printed by native/constants.ts from src/base/addon.ts, src/scanner/scanner.ts and relaxer.ts: change it there.
 #pragma once
 namespace postern {
-constexpr int INTERFACE_VERSION = 3;
+constexpr int INTERFACE_VERSION = 4;
 constexpr int STATE_SLOTS = 16;
 constexpr int CUTS_MAX = 1024;
 constexpr int CUT_SLOTS = 2;

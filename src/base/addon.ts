@@ -6,7 +6,7 @@ import { join } from 'node:path';
  * Raised whenever the meaning of a call, or of a slot or a cut of the scanner changes: an addon of another version is
  * not used.
  */
-export const INTERFACE_VERSION = 3;
+export const INTERFACE_VERSION = 4;
 
 const FILE = join(import.meta.dirname, '..', '..', 'native', 'build', 'scanner.node');
 

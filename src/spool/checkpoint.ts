@@ -25,9 +25,10 @@
  * message is in it as it was at the checkpoint's sequence or somewhat later, or not at all where it has ended since.
  * The records from there on are applied to it in their order, and the last one about a recipient has the last word.
  */
-import { crc32 } from 'node:zlib';
+
 import { Packr } from 'msgpackr';
 import { assert } from '../base/assert.ts';
+import { crc32 } from '../scanner/crc32.ts';
 import { RowColumns, SlotColumns } from './columns.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { codeOf, readFully, writeFully } from './disk.ts';

@@ -4,7 +4,7 @@
  *   write* ─► filling piece ─► queue ─► disk            finish: the rest, sync of the file, sync of its folder
  *                                                       abandon: the file is gone
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../scanner/crc32.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { codeOf, isShortage, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';

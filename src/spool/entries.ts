@@ -1,5 +1,5 @@
 /** The records that the spool appends, and what follows when each is durable. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../scanner/crc32.ts';
 import { packMarks, packMessage } from './bodies.ts';
 import { Entry } from './journal.ts';
 import type { ContentFile, Place } from './message.ts';

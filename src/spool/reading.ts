@@ -1,5 +1,5 @@
 /** A stored message: its record, and large content, checked before the last of it is handed out. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../scanner/crc32.ts';
 import { unpackMessage } from './bodies.ts';
 import type { Disk } from './disk.ts';
 import { codeOf, readTwice } from './disk.ts';

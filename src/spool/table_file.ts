@@ -11,7 +11,7 @@
  *       16     8 secret of the table's hash
  *       24     8 number of rows
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../scanner/crc32.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { readFully, writeFully } from './disk.ts';
 

@@ -2,7 +2,7 @@
  * A file that is replaced as a whole or not at all: written beside, synced, renamed. Its last four bytes are the CRC of
  * all before, so that what is read is what was written.
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../scanner/crc32.ts';
 import type { Disk } from './disk.ts';
 import { readFully, writeFully } from './disk.ts';
 
