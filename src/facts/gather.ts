@@ -17,7 +17,8 @@ export type Asked = {
 
 export type Gathered = { readonly facts: Facts; readonly asked: readonly Asked[] };
 
-const NOTHING: Gathered = { facts: {}, asked: [] };
+/** Nobody was asked. */
+export const NOTHING: Gathered = { facts: {}, asked: [] };
 const LATE = 'no answer in time';
 
 export class Gatherer {
@@ -82,11 +83,22 @@ function together(all: readonly Asked[]): Gathered {
 
 export function merged(all: readonly Facts[]): Facts {
   const facts: Record<string, unknown> = {};
-  // Once for each message and stage with rules: no list of entries is made for it.
   for (const each of all) {
     for (const id in each) {
       const value = each[id as FactId];
       facts[id] = facts[id] === undefined ? value : added(facts[id], value);
+    }
+  }
+  return facts as Facts;
+}
+
+/** Of these facts only: rules of a stage ask for few of all that is known. */
+export function mergedOf(ids: readonly FactId[], all: readonly Facts[]): Facts {
+  const facts: Record<string, unknown> = {};
+  for (const id of ids) {
+    for (const each of all) {
+      const value = each[id];
+      if (value !== undefined) facts[id] = facts[id] === undefined ? value : added(facts[id], value);
     }
   }
   return facts as Facts;

@@ -31,18 +31,21 @@ export class Firewall {
   readonly #keep: Names;
   readonly #rules: FirewallRules;
   readonly #hideNames: readonly string[];
+  readonly #suspect: RegExp;
 
   constructor(rules: FirewallRules) {
     this.#remove = new Names(rules.remove);
     this.#keep = new Names(rules.keep);
     this.#rules = rules;
     this.#hideNames = rules.hideNames.map((name) => name.toLowerCase());
+    this.#suspect = lineBeginningWith([...rules.remove, ...(rules.received === 'keep' ? [] : TRACES)]);
   }
 
-  /** Sound, and in order. O(section × patterns). */
-  edits({ fields }: HeaderSection): readonly Edit[] {
+  /** Sound, and in order. O(section × patterns). `header` is split only where a line of it begins like a name. */
+  edits(header: string, section: () => HeaderSection): readonly Edit[] {
+    if (!this.#suspect.test(header)) return NONE;
     const edits: Edit[] = [];
-    for (const field of fields) {
+    for (const field of section().fields) {
       const name = field.name.toLowerCase();
       if (this.#remove.have(name) && !this.#keep.have(name))
         edits.push({ at: field.start, drop: field.end - field.start, insert: '' });
@@ -72,6 +75,12 @@ export class Firewall {
   }
 }
 
+/** Of names and globs, what stands before the first that varies. Most mail has no such line. */
+function lineBeginningWith(names: readonly string[]): RegExp {
+  const beginnings = names.map((name) => RegExp.escape(name.split(/[*?]/, 1)[0]!));
+  return new RegExp(`^(?:${beginnings.join('|')})`, 'im');
+}
+
 /** A set of names and globs. */
 class Names {
   readonly #names: ReadonlySet<string>;
@@ -89,6 +98,7 @@ class Names {
   }
 }
 
+const NONE: readonly Edit[] = [];
 const TRACES: ReadonlySet<string> = new Set(['received', 'x-received']);
 /** Names, addresses, and much else. */
 const WORD = /[\w.:-]+/g;

@@ -66,6 +66,7 @@ export function earliestStage(when: Condition): Stage {
 
 export class Rules {
   readonly #byStage = new Map<Stage, readonly Rule[]>();
+  readonly #asks = new Map<Stage, readonly FactId[]>();
   /** Of those that ask for a fact which nobody gives. */
   readonly leftOut: readonly Rule[];
   /** Whatever a rule asks for. */
@@ -76,12 +77,18 @@ export class Rules {
     const rules = given === undefined ? all : all.filter(({ when }) => mayHold(when, given));
     this.leftOut = all.filter((rule) => !rules.includes(rule));
     for (const rule of rules) this.#byStage.set(rule.stage, [...(this.#byStage.get(rule.stage) ?? []), rule]);
-    this.needed = new Set(rules.flatMap(({ when }) => factsOf(when)));
+    for (const [stage, each] of this.#byStage) this.#asks.set(stage, [...factsOfAll(each)]);
+    this.needed = factsOfAll(rules);
   }
 
   /** Nothing is asked at this stage. */
   silent(stage: Stage): boolean {
     return !this.#byStage.has(stage);
+  }
+
+  /** Whatever the rules of this stage ask for. */
+  asks(stage: Stage): readonly FactId[] {
+    return this.#asks.get(stage) ?? [];
   }
 
   judge(stage: Stage, facts: Facts, lists: Lists): Verdict {
@@ -98,6 +105,8 @@ export class Rules {
     return { ...verdict, trials };
   }
 }
+
+const factsOfAll = (rules: readonly Rule[]): ReadonlySet<FactId> => new Set(rules.flatMap(({ when }) => factsOf(when)));
 
 function applied(verdict: Verdict, rule: string, action: Action): Verdict {
   switch (action.tag) {

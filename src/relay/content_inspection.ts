@@ -16,11 +16,11 @@ import { methodResults } from '../facts/authentication_report.ts';
 import { addressesIn, authorOf } from '../facts/author.ts';
 import type { DmarcRecord } from '../facts/dmarc_record.ts';
 import { dmarcRecord } from '../facts/dmarc_record.ts';
-import type { Asked } from '../facts/gather.ts';
-import { merged } from '../facts/gather.ts';
+import type { Asked, Gathered } from '../facts/gather.ts';
+import { merged, NOTHING } from '../facts/gather.ts';
 import { type Leaf, MimeExamination } from '../facts/mime.ts';
 import type { SpfResult } from '../facts/spf.ts';
-import type { Consensus, Opinion, PanelExamination } from '../filters/panel.ts';
+import type { Consensus, Opinion, PanelExamination, TimedOpinion } from '../filters/panel.ts';
 import { consensusOf } from '../filters/panel.ts';
 import { authenticationResults, forgedResults } from '../message/authentication_results.ts';
 import type { Edit } from '../message/envelope.ts';
@@ -37,12 +37,11 @@ const LIBMIME = lazily<typeof Libmime>('libmime');
 
 /** What was found in a message. */
 export type ContentFindings = {
-  readonly facts: Facts;
-  /** The same by who gave them. */
-  readonly asked: readonly Asked[];
+  readonly gathered: Gathered;
   /** The header section as it came, one char per byte; '' where nobody asked for it. */
   readonly header: string;
-  readonly section: HeaderSection;
+  /** Its fields; it is split for the first who looks at them. */
+  readonly section: () => HeaderSection;
   readonly leaves: readonly Leaf[];
   readonly consensus: Consensus | null;
   readonly dmarc: DmarcRecord | null;
@@ -76,13 +75,13 @@ export class ContentInspection implements ContentTap {
   readonly #panel: PanelExamination | null;
   readonly #mime: MimeExamination | null;
   readonly #authentication: ReturnType<Policy['authenticator']['begin']> | null;
-  readonly #abort = new AbortController();
+  /** Of the authentication. */
+  readonly #abort: AbortController | null;
   /** The header section is not over, and somebody wants it. */
   #gathering: boolean;
   #gathered = 0;
   #header: Buffer = Buffer.alloc(0);
   #whole = true;
-  #timer: NodeJS.Timeout | null = null;
   /** Spent on looking for parts. */
   #mimeMs = 0;
 
@@ -91,7 +90,9 @@ export class ContentInspection implements ContentTap {
     this.#hostname = wants.hostname;
     this.#panel = wants.panel;
     this.#mime = policy.wants.mime ? new MimeExamination() : null;
-    this.#authentication = wants.spf === null ? null : policy.authenticator.begin(wants.spf, this.#abort.signal);
+    this.#abort = wants.spf === null ? null : new AbortController();
+    this.#authentication =
+      wants.spf === null || this.#abort === null ? null : policy.authenticator.begin(wants.spf, this.#abort.signal);
     this.#gathering = wants.headers || wants.spf !== null || wants.panel !== null;
   }
 
@@ -107,7 +108,7 @@ export class ContentInspection implements ContentTap {
   }
 
   abort(): void {
-    this.#abort.abort();
+    this.#abort?.abort();
     this.#panel?.abort();
   }
 
@@ -142,25 +143,44 @@ export class ContentInspection implements ContentTap {
     this.#authentication?.headers(this.#header.subarray(0, this.#gathered), whole);
   }
 
-  /** Behind the last byte. Never rejects. */
-  async end(): Promise<ContentFindings> {
+  /** Behind the last byte; at once where only we have looked at it. Never rejects. */
+  end(): ContentFindings | Promise<ContentFindings> {
     if (this.#gathering) this.#headerRead(true);
-    this.#timer = setTimeout(() => this.#abort.abort(), LIMITS.sourceMsMax).unref();
+    if (this.#panel === null && this.#authentication === null) return this.#findings(null, null, 0);
+    return this.#others(this.#panel, this.#authentication);
+  }
+
+  async #others(
+    panel: PanelExamination | null,
+    authenticating: ReturnType<Policy['authenticator']['begin']> | null,
+  ): Promise<ContentFindings> {
+    const timer = setTimeout(() => this.#abort?.abort(), LIMITS.sourceMsMax).unref();
     const startMs = monotonicMs();
     let authenticationMs = 0;
     const [opinions, authentication] = await Promise.all([
-      this.#panel?.end() ?? null,
-      this.#authentication?.end().then((result) => {
+      panel?.end() ?? null,
+      authenticating?.end().then((result) => {
         authenticationMs = monotonicMs() - startMs;
         return result;
       }) ?? null,
     ]);
-    clearTimeout(this.#timer);
+    clearTimeout(timer);
+    return this.#findings(opinions, authentication, authenticationMs);
+  }
+
+  #findings(
+    opinions: readonly TimedOpinion[] | null,
+    authentication: AuthenticationResult | null,
+    authenticationMs: number,
+  ): ContentFindings {
     const header = this.#header.toString('latin1', 0, this.#gathered);
-    const section = header === '' ? NO_SECTION : splitHeaders(header, Number.POSITIVE_INFINITY);
-    // The firewall, which looks at nearly all mail, is content with the section.
+    let split: HeaderSection | null = null;
+    const section = (): HeaderSection => {
+      split ??= this.#split(header);
+      return split;
+    };
     const wantsFields = authentication !== null || this.#policy.wants.headers;
-    const fields = wantsFields ? joined(header, section) : [];
+    const fields = wantsFields ? joined(header, section()) : [];
     const mime = this.#mime?.end() ?? null;
     const disposed =
       authentication && disposeOf(authentication.dmarc, authentication.arc, this.#policy.document.authentication);
@@ -173,18 +193,21 @@ export class ContentInspection implements ContentTap {
     for (const each of opinions ?? []) add(each.filter, 'data', each.ms, filterFacts([each]));
     if (authentication && disposed)
       add('authentication', 'data', authenticationMs, authenticationFacts(authentication, disposed));
-    // Of several filters the highest score counts, not their sum.
-    const facts = { ...merged(asked.map((each) => each.facts)), ...(opinions === null ? {} : filterFacts(opinions)) };
     return {
-      facts,
-      asked,
+      gathered: asked.length === 0 && opinions === null ? NOTHING : together(asked, opinions),
       header,
-      section: { ...section, complete: section.complete && this.#whole },
+      section,
       leaves: mime?.leaves ?? [],
       consensus: opinions === null ? null : consensusOf(opinions),
       dmarc: authentication && disposed && dmarcRecord(authentication, disposed),
       results: authentication === null ? null : this.#results(authentication, fields),
     };
+  }
+
+  #split(header: string): HeaderSection {
+    if (header === '') return { ...NO_SECTION, complete: this.#whole };
+    const section = splitHeaders(header, Number.POSITIVE_INFINITY);
+    return { ...section, complete: section.complete && this.#whole };
   }
 
   #results(authentication: AuthenticationResult, fields: readonly Field[]) {
@@ -193,6 +216,12 @@ export class ContentInspection implements ContentTap {
       edits: forgedResults(fields, this.#hostname),
     };
   }
+}
+
+/** Of several filters the highest score counts, not their sum. */
+function together(asked: readonly Asked[], opinions: readonly Opinion[] | null): Gathered {
+  const facts = merged(asked.map((each) => each.facts));
+  return { facts: opinions === null ? facts : { ...facts, ...filterFacts(opinions) }, asked };
 }
 
 function headerFacts(fields: readonly Field[]): Facts {

@@ -3,7 +3,9 @@
  * what comes after (journal to their 250) is outbound.ts; who reads these three knows the way of a message.
  */
 import type { TLSSocket } from 'node:tls';
+import { whenKnown } from '../base/answers.ts';
 import { monotonicMs, wallMs } from '../base/clock.ts';
+import { isAscii } from '../base/text.ts';
 import { composeEdits } from '../message/edits.ts';
 import type { ContentFacts, Edit, Envelope, Side } from '../message/envelope.ts';
 import type { Via } from '../message/received.ts';
@@ -50,7 +52,8 @@ export async function acceptMessage(
   inspection: Inspection,
 ): Promise<Acceptance> {
   const startMs = monotonicMs();
-  const sealed = await sealMessage(relay, origin, transaction, arrival, inspection);
+  const sealing = sealMessage(relay, origin, transaction, arrival, inspection);
+  const sealed = sealing instanceof Promise ? await sealing : sealing;
   if ('key' in sealed) return sealed;
   const { draft, envelope, passage } = sealed;
   if (passage.discard || envelope.recipients.length === 0) {
@@ -71,23 +74,25 @@ export async function acceptMessage(
 }
 
 /** All that comes before the disk: the verdict over the content, and the envelope. A refused one is gone. */
-export async function sealMessage(
+export function sealMessage(
   relay: Relay,
   origin: Origin,
   transaction: Transaction,
   arrival: Arrival,
   inspection: Inspection,
-): Promise<Sealed | Refused> {
+): Sealed | Refused | Promise<Sealed | Refused> {
   const refusal = judgeContent(arrival.toJudge, relay.contentRules);
   const found = { bytes: arrival.facts.bytes, recipients: transaction.recipients.length };
-  const passage = refusal === null ? await inspection.content(found, transaction) : { key: refusal };
-  if ('key' in passage) {
-    arrival.discard();
-    return passage;
-  }
-  const { draft, content } =
-    passage.body === null ? { draft: arrival.draft, content: arrival.facts } : replaced(relay, arrival, passage);
-  return { draft, passage, envelope: sealEnvelope(relay, origin, transaction, content, passage) };
+  const judged = refusal === null ? inspection.content(found, transaction) : { key: refusal };
+  return whenKnown(judged, (passage): Sealed | Refused => {
+    if ('key' in passage) {
+      arrival.discard();
+      return passage;
+    }
+    const { draft, content } =
+      passage.body === null ? { draft: arrival.draft, content: arrival.facts } : replaced(relay, arrival, passage);
+    return { draft, passage, envelope: sealEnvelope(relay, origin, transaction, content, passage) };
+  });
 }
 
 /** A filter has another body: the header section as it came, and that. Edits lie in the header section only. */
@@ -144,6 +149,6 @@ function sealEnvelope(
 /** What is inserted is sent like the rest of it: its dots are stuffed, and its bytes are what they are. */
 function withInsertions(content: ContentFacts, edits: readonly Edit[]): ContentFacts {
   const dotted = content.dotted || edits.some(({ insert }) => /(?:^|\n)\./.test(insert));
-  const eightBit = content.eightBit || edits.some(({ insert }) => /[^\x00-\x7f]/.test(insert));
+  const eightBit = content.eightBit || edits.some(({ insert }) => !isAscii(insert));
   return dotted === content.dotted && eightBit === content.eightBit ? content : { ...content, dotted, eightBit };
 }

@@ -4,14 +4,15 @@
  *   connect ─► helo ─► mail ─► rcpt… ─► headers ─► data
  *     │ each: ask the stage's sources, all at once; judge at once, or when those have answered who were asked
  *     └ facts of connect last for the session, those of helo until the next EHLO (another follows STARTTLS), those
- *       of mail for the transaction, those of rcpt for its reply
+ *       of mail for the transaction, those of rcpt for its reply, those of the content for the verdict over it
  *
  * A stage without rules costs nothing: its sources are asked, and nobody waits for them before a rule does.
  */
+import { whenKnown } from '../base/answers.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Asked, Gathered } from '../facts/gather.ts';
-import { merged } from '../facts/gather.ts';
+import { merged, mergedOf, NOTHING } from '../facts/gather.ts';
 import type { Subject } from '../facts/source.ts';
 import type { SpfResult } from '../facts/spf.ts';
 import type { FilteredEnvelope } from '../filters/filter.ts';
@@ -27,6 +28,7 @@ import type { Hello, Transaction } from '../smtp/session.ts';
 import * as smtp from '../smtp/session.ts';
 import type { Because, Refused } from './because.ts';
 import { briefCosts, briefFacts, byFilter, refusalOf, who } from './because.ts';
+import type { ContentFindings } from './content_inspection.ts';
 import { ContentInspection } from './content_inspection.ts';
 import { filteredEnvelope, type Told } from './filtered_envelope.ts';
 import type { Caller } from './front_door.ts';
@@ -42,7 +44,6 @@ export type Decision = Refused | null;
 
 type Known = { facts: Facts; asked: readonly Asked[]; pending: Promise<Gathered>[] };
 
-const NOTHING_NEW: Gathered = { facts: {}, asked: [] };
 const nothingKnown = (): Known => ({ facts: {}, asked: [], pending: [] });
 
 type Judged = { readonly verdict: Verdict; readonly refused: Decision };
@@ -71,6 +72,10 @@ export class Inspection {
   readonly #known: Known;
   #helo = nothingKnown();
   #transaction = nothingKnown();
+  /** Of the recipient of this RCPT, then of the content. */
+  #latest = nothingKnown();
+  /** A stranger's mail is not authenticated by an address that no stranger has. */
+  readonly #privateClient: boolean;
   /** A rule has let the transaction, or the session, pass. */
   #accepted: 'no' | 'transaction' | 'session' = 'no';
   /** A rule has accepted the recipient of this RCPT: that one, and no other. */
@@ -98,6 +103,7 @@ export class Inspection {
     this.#witness = witness;
     const [identity, known] = login === null ? [{}, {}] : [{ identity: login }, { 'client.login': login }];
     this.#subject = { side, address, helo: '', tls: false, sender: null, recipient: null, ...identity };
+    this.#privateClient = side === 'outside' && isPrivate(address);
     this.#known = this.#said('connect', { side, 'client.address': address, ...known });
   }
 
@@ -113,6 +119,7 @@ export class Inspection {
         this.#subject = { ...this.#subject, helo: command.client, tls: tls !== null };
         this.#helo = this.#said('helo', { helo: command.client.toLowerCase(), tls: tls !== null });
         this.#transaction = nothingKnown(); // RFC 5321 §4.1.4
+        this.#latest = nothingKnown();
         return this.#enter('helo', this.#helo);
       case 'MAIL': {
         const unavailable = this.#relay.unavailable(this.#subject.side);
@@ -124,13 +131,13 @@ export class Inspection {
         this.#wishes.about = command.recipient;
         this.#subject = { ...this.#subject, recipient: mailbox };
         // Its facts are this recipient's alone.
-        const known = this.#said('rcpt', { rcpt: printMailbox(mailbox), 'rcpt.domain': mailbox.domain });
+        this.#latest = this.#said('rcpt', { rcpt: printMailbox(mailbox), 'rcpt.domain': mailbox.domain });
         const denied = judgeRecipient({ side: this.#subject.side, mailbox }, this.#relay.local);
         if (denied !== null) return { key: denied, because: who('rcpt', this.#subject) };
         this.#favoured = false;
-        const decision = this.#enter('rcpt', known);
+        const decision = this.#enter('rcpt', this.#latest);
         const ask = () => this.#panel?.recipient(command.recipient.address);
-        return this.#slowed(this.#counted(this.#heard('rcpt', decision, ask)));
+        return this.#counted(this.#heard('rcpt', decision, ask));
       }
       default:
         return null;
@@ -144,9 +151,10 @@ export class Inspection {
     ask: () => Promise<Objection | null> | undefined,
   ): Decision | Promise<Decision> {
     if (this.#policy.filters.length === 0) return decision;
-    if (decision instanceof Promise) return decision.then((each) => this.#heard(stage, each, ask));
-    if (decision !== null || this.#over) return decision;
-    return ask()?.then((word) => this.#objected(stage, word)) ?? null;
+    return whenKnown(decision, (each) => {
+      if (each !== null || this.#over) return each;
+      return ask()?.then((word) => this.#objected(stage, word)) ?? null;
+    });
   }
 
   /** Where a rule has accepted, no filter refuses anything. */
@@ -175,20 +183,16 @@ export class Inspection {
     this.#panel = null;
   }
 
+  /** Of a recipient. Who guesses addresses waits longer for each answer. */
   #counted(decision: Decision | Promise<Decision>): Decision | Promise<Decision> {
-    if (decision instanceof Promise) return decision.then((each) => this.#counted(each));
-    if (decision === null) this.#recipients[this.#favoured ? 'favoured' : 'others']++;
-    return decision;
-  }
-
-  /** Who guesses addresses waits longer for each answer. */
-  #slowed(decision: Decision | Promise<Decision>): Decision | Promise<Decision> {
-    if (decision instanceof Promise) return decision.then((each) => this.#slowed(each));
-    if (decision?.key !== 'policyUnknown') return decision;
-    this.#unknown++;
-    const { unknownFree: free, unknownStepMs: stepMs, unknownWaitMsMax: waitMsMax } = LIMITS;
-    const waitMs = unknownRecipientWaitMs(this.#unknown, { free, stepMs, waitMsMax });
-    return waitMs === 0 ? decision : this.#delayed(decision, waitMs);
+    return whenKnown(decision, (each) => {
+      if (each === null) this.#recipients[this.#favoured ? 'favoured' : 'others']++;
+      if (each?.key !== 'policyUnknown') return each;
+      this.#unknown++;
+      const { unknownFree: free, unknownStepMs: stepMs, unknownWaitMsMax: waitMsMax } = LIMITS;
+      const waitMs = unknownRecipientWaitMs(this.#unknown, { free, stepMs, waitMsMax });
+      return waitMs === 0 ? each : this.#delayed(each, waitMs);
+    });
   }
 
   #mail(sender: string): Decision | Promise<Decision> {
@@ -197,6 +201,7 @@ export class Inspection {
     const mailbox = sender === '' ? null : { local: sender.slice(0, at), domain: sender.slice(at + 1) };
     this.#subject = { ...this.#subject, sender: mailbox, recipient: null };
     this.#transaction = this.#said('mail', { from: sender, 'from.domain': mailbox?.domain ?? '' });
+    this.#latest = nothingKnown();
     if (this.#accepted === 'transaction') this.#accepted = 'no';
     this.#recipients = { favoured: 0, others: 0 };
     this.#wishes = new RuleWishes();
@@ -207,8 +212,7 @@ export class Inspection {
 
   get #authenticates(): boolean {
     const { check, privateClients } = this.#policy.document.authentication;
-    const { side, address } = this.#subject;
-    return check && side === 'outside' && (privateClients || !isPrivate(address));
+    return check && this.#subject.side === 'outside' && (privateClients || !this.#privateClient);
   }
 
   /** Under way while the client says RCPT; a rule that asks for it waits, at any stage. */
@@ -240,43 +244,59 @@ export class Inspection {
     return this.#content;
   }
 
-  /** The whole message is here: `facts` are what the scanner found in it. */
-  async content(found: Facts, transaction: Transaction): Promise<Refused | Passage> {
+  /** The whole message is here: `found` is what the scanner found in it. */
+  content(found: Facts, transaction: Transaction): Refused | Passage | Promise<Refused | Passage> {
     const content = this.#content;
     this.#content = null;
-    const findings = content === null ? null : await content.end();
+    return whenKnown(content?.end() ?? null, (findings) => this.#examined(found, findings, transaction));
+  }
+
+  #examined(
+    found: Facts,
+    findings: ContentFindings | null,
+    transaction: Transaction,
+  ): Refused | Passage | Promise<Refused | Passage> {
     const dmarc = findings?.dmarc ?? null;
     if (dmarc !== null) {
       this.#relay.logger.log('dmarc', { session: this.#session, client: this.#subject.address, ...dmarc });
     }
-    this.#found({ ...found, ...(findings?.facts ?? {}) }, [
-      { source: 'content', stage: 'data', ms: 0, trouble: '', facts: found },
-      ...(findings?.asked ?? []),
-    ]);
+    this.#latest = nothingKnown();
+    this.#learn(this.#latest, {
+      facts: found,
+      asked: [{ source: 'content', stage: 'data', ms: 0, trouble: '', facts: found }],
+    });
+    if (findings !== null) this.#learn(this.#latest, findings.gathered);
     this.#subject = { ...this.#subject, recipient: null, bytes: found.bytes ?? 0 };
     const { favoured, others } = this.#recipients;
     if (favoured > 0 && others === 0 && this.#accepted === 'no') this.#accepted = 'transaction';
-    let kept: Kept = null;
-    for (const stage of ['headers', 'data'] as const) {
-      const judged = await this.#judgement(stage, this.#transaction);
-      const refused = judged === null ? null : await this.#decision(stage, judged);
+    return whenKnown(this.#overContent('headers'), (ruled) => {
+      if (ruled !== null && typeof ruled === 'object') return ruled;
+      const filtered = this.#accepted === 'no' ? (findings?.consensus ?? null) : null;
+      const word = filtered === null ? null : objectionIn(filtered);
+      const refused = this.#objected('data', word, findings?.gathered.asked);
       if (refused !== null) return refused;
-      const final = judged?.verdict.final?.tag ?? null;
-      if (final === 'discard' || final === 'hold') kept = final;
-      if (final !== null) break;
-    }
-    const filtered = this.#accepted === 'no' ? (findings?.consensus ?? null) : null;
-    const refused = filtered === null ? null : this.#objected('data', objectionIn(filtered), findings?.asked);
-    if (refused !== null) return refused;
-    if (filtered?.verdict === 'discard' || filtered?.verdict === 'hold') kept ??= filtered.verdict;
-    const judged = { policy: this.#policy, side: this.#subject.side, wishes: this.#wishes, kept };
-    return passageOf(judged, findings, transaction);
+      const wanted = filtered?.verdict === 'discard' || filtered?.verdict === 'hold' ? filtered.verdict : null;
+      const judged = { policy: this.#policy, side: this.#subject.side, wishes: this.#wishes, kept: ruled ?? wanted };
+      return passageOf(judged, findings, transaction);
+    });
+  }
+
+  /** What rules want in place of delivery, those of this stage and of the next. */
+  #overContent(stage: 'headers' | 'data'): Refused | Kept | Promise<Refused | Kept> {
+    return whenKnown(this.#judgement(stage, this.#transaction), (judged) =>
+      whenKnown(judged === null ? null : this.#decision(stage, judged), (refused) => {
+        const final = judged?.verdict.final?.tag ?? null;
+        if (refused !== null) return refused;
+        if (final === 'discard' || final === 'hold') return final;
+        return final === null && stage === 'headers' ? this.#overContent('data') : null;
+      }),
+    );
   }
 
   #enter(stage: Stage, into: Known): Decision | Promise<Decision> {
-    const judged = this.#judgement(stage, into);
-    if (judged instanceof Promise) return judged.then((each) => (each === null ? null : this.#decision(stage, each)));
-    return judged === null ? null : this.#decision(stage, judged);
+    return whenKnown(this.#judgement(stage, into), (judged) =>
+      judged === null ? null : this.#decision(stage, judged),
+    );
   }
 
   /** Null: no rule has anything to say. */
@@ -285,20 +305,19 @@ export class Inspection {
     if (gathered instanceof Promise) into.pending.push(gathered);
     else this.#learn(into, gathered);
     if (this.#accepted !== 'no') return null;
-    if (this.#policy.silent(stage)) return this.#leave(stage, into);
-    const sets = new Set([this.#known, this.#helo, this.#transaction, into]);
-    if ([...sets].every(({ pending }) => pending.length === 0)) return this.#judge(stage, sets);
-    return Promise.all([...sets].map((set) => this.#settle(set))).then(() => this.#judge(stage, sets));
+    if (this.#policy.silent(stage)) return stage === 'rcpt' ? this.#leave(into) : null;
+    const sets = [this.#known, this.#helo, this.#transaction, this.#latest];
+    if (sets.every(({ pending }) => pending.length === 0)) return this.#judge(stage, sets);
+    return Promise.all(sets.map((set) => this.#settle(set))).then(() => this.#judge(stage, sets));
   }
 
   /** Nobody waits here; what a recipient's sources say of the whole message is waited for when that is judged. */
-  #leave(stage: Stage, into: Known): null {
-    const rest = stage === 'rcpt' ? into.pending.splice(0) : [];
+  #leave(into: Known): null {
     const learned = (gathered: Gathered): Gathered => {
       this.#learn(into, gathered);
-      return NOTHING_NEW;
+      return NOTHING;
     };
-    this.#transaction.pending.push(...rest.map((each) => each.then(learned)));
+    for (const each of into.pending.splice(0)) this.#transaction.pending.push(each.then(learned));
     return null;
   }
 
@@ -308,17 +327,13 @@ export class Inspection {
     return { facts, asked: [], pending: [] };
   }
 
-  /** Of the whole content, in place of what was said of the transaction before. */
-  #found(facts: Facts, asked: readonly Asked[]): void {
-    this.#learn(this.#transaction, { facts: {}, asked });
-    this.#transaction.facts = { ...this.#transaction.facts, ...facts };
-  }
-
   async #settle(set: Known): Promise<void> {
     for (const gathered of await Promise.all(set.pending.splice(0))) this.#learn(set, gathered);
   }
 
-  #learn(set: Known, { facts, asked }: Gathered): void {
+  #learn(set: Known, gathered: Gathered): void {
+    if (gathered === NOTHING) return;
+    const { facts, asked } = gathered;
     set.facts = merged([set.facts, facts]);
     // What one recipient has used up concerns the whole message.
     const { 'rate.exceeded': exceeded } = facts;
@@ -331,15 +346,16 @@ export class Inspection {
     }
   }
 
-  #judge(stage: Stage, sets: ReadonlySet<Known>): Judged {
-    const facts = merged([...sets].map((set) => set.facts));
+  #judge(stage: Stage, sets: readonly Known[]): Judged {
+    const known = sets.map((set) => set.facts);
+    const facts = mergedOf(this.#policy.asks(stage), known);
     const verdict = this.#policy.judge(stage, facts);
     const { trials, final } = verdict;
-    this.#witness?.judged(stage, trials, facts);
+    this.#witness?.judged(stage, trials, merged(known));
     for (const { rule, matched } of trials) if (matched) this.#tell(stage, rule, facts);
     this.#wishes.note(stage, verdict);
     if (final?.tag !== 'reject' && final?.tag !== 'defer') return { verdict, refused: null };
-    const asked = [...sets].flatMap((set) => set.asked);
+    const asked = sets.flatMap((set) => set.asked);
     const clauses = this.#policy.decisive(trials.at(-1)!.rule, facts);
     const because: Because = {
       ...who(stage, this.#subject),

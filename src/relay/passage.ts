@@ -43,16 +43,16 @@ export function passageOf(
 ): Passage {
   const { rewriting, document } = policy;
   const direction = side === 'inside' ? 'outwards' : 'inwards';
-  const envelope = envelopeOf(transaction, wishes, findings?.consensus ?? null, rewriting, direction);
+  const { sender, recipients } = envelopeOf(transaction, wishes, findings?.consensus ?? null, rewriting, direction);
   const { fields } = wishes;
   const discard = kept === 'discard';
   const hold = kept === 'hold';
-  if (findings === null) return { discard, hold, edits: {}, fields, ...envelope, body: null, header: '' };
+  if (findings === null) return { discard, hold, edits: {}, fields, sender, recipients, body: null, header: '' };
   const { consensus, section, results } = findings;
   const stripped = stripParts(findings.leaves, document.mime.strip, side, findings.header);
   const wanted = consensus?.body ?? null;
   // It stands behind the header section as it came, all of it; and nobody has looked for parts in it.
-  const body = section.complete ? wanted : null;
+  const body = wanted !== null && section().complete ? wanted : null;
   const asWanted = body === wanted && stripped !== null && (body === null || stripped.edits.length === 0);
   return {
     discard,
@@ -62,11 +62,12 @@ export function passageOf(
     edits: {
       authentication: results?.edits ?? [],
       strip: body === null ? (stripped?.edits ?? []) : [],
-      firewall: policy.firewall(side).edits(section),
-      filters: consensus === null ? [] : headerEdits(section, consensus.headers).edits,
-      rewrite: rewriting?.edits(section, direction) ?? [],
+      firewall: policy.firewall(side).edits(findings.header, section),
+      filters: consensus === null ? [] : headerEdits(section(), consensus.headers).edits,
+      rewrite: rewriting?.edits(section(), direction) ?? [],
     },
-    ...envelope,
+    sender,
+    recipients,
     body,
     header: findings.header,
   };
@@ -90,14 +91,22 @@ function envelopeOf(
   rewriting: Rewriting | null,
   direction: Direction,
 ): Pick<Passage, 'sender' | 'recipients'> {
-  const { add = [], remove = [] } = consensus?.recipients ?? {};
+  const own = wishes.ofEach(transaction.recipients);
+  const sender = consensus?.sender ?? transaction.sender;
+  const recipients = wishes.ofAll(consensus === null ? own : filtered(own, consensus));
+  if (rewriting === null) return { sender, recipients };
+  const mapped = (address: string): string => rewriting.address(address, direction) ?? address;
+  return {
+    sender: mapped(sender),
+    recipients: recipients.map((each) => ({ ...each, address: mapped(each.address) })),
+  };
+}
+
+function filtered(recipients: readonly Recipient[], { recipients: wanted }: Consensus): readonly Recipient[] {
+  const { add = [], remove = [] } = wanted ?? {};
   const gone = new Set(remove);
-  const stay = wishes.ofEach(transaction.recipients).filter((each) => !gone.has(each.address));
+  const stay = recipients.filter((each) => !gone.has(each.address));
   const known = new Set(stay.map((each) => each.address));
   const more = add.filter((address) => !known.has(address)).map((address): Recipient => ({ address }));
-  const mapped = (address: string): string => rewriting?.address(address, direction) ?? address;
-  return {
-    sender: mapped(consensus?.sender ?? transaction.sender),
-    recipients: wishes.ofAll([...stay, ...more].map((each) => ({ ...each, address: mapped(each.address) }))),
-  };
+  return [...stay, ...more];
 }

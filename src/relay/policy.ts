@@ -161,6 +161,11 @@ export class Policy {
     return this.#rules.silent(stage);
   }
 
+  /** All of the facts that matter at this stage. */
+  asks(stage: Stage): readonly FactId[] {
+    return this.#rules.asks(stage);
+  }
+
   judge(stage: Stage, facts: Facts): Verdict {
     return this.#rules.judge(stage, facts, this.#lists);
   }

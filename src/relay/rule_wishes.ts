@@ -12,20 +12,25 @@ export class RuleWishes {
   fields = '';
   /** Whom the rules of rcpt are asked about. */
   about: Recipient | null = null;
-  readonly #own = new Map<Recipient, string>();
+  #own: Map<Recipient, string> | null = null;
   #all: string | null = null;
 
   /** What the rules of a stage have said. */
   note(stage: Stage, { tags, route }: Verdict): void {
     for (const { header, value } of tags) this.fields += `${header}: ${value}\r\n`;
     if (route === null) return;
-    if (stage === 'rcpt') this.#own.set(this.about!, route);
-    else this.#all = route;
+    if (stage !== 'rcpt') {
+      this.#all = route;
+      return;
+    }
+    this.#own ??= new Map();
+    this.#own.set(this.about!, route);
   }
 
   /** The transaction's recipients, the same ones that `about` was set to, with their own routes. */
   ofEach(recipients: readonly Recipient[]): readonly Recipient[] {
-    return this.#own.size === 0 ? recipients : recipients.map((each) => sent(each, this.#own.get(each)));
+    const own = this.#own;
+    return own === null ? recipients : recipients.map((each) => sent(each, own.get(each)));
   }
 
   /** Any recipients, with the route of the message. */

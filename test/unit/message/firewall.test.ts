@@ -19,7 +19,9 @@ const RULES: FirewallRules = {
   isHidden: (address) => address.startsWith('10.') || address.startsWith('fd00:'),
 };
 const passed = (content: string, rules: Partial<FirewallRules> = {}): string => {
-  const edits = new Firewall({ ...RULES, ...rules }).edits(splitHeaders(content, Number.POSITIVE_INFINITY));
+  const edits = new Firewall({ ...RULES, ...rules }).edits(content, () =>
+    splitHeaders(content, Number.POSITIVE_INFINITY),
+  );
   assert.ok(areSound(edits, content.length));
   return spliced(edits, content);
 };
@@ -36,9 +38,16 @@ describe('removed', () => {
     ['not in the body', '\r\nX-Originating-IP: x\r\n', '\r\nX-Originating-IP: x\r\n'],
     ['with a very long name', `X-MS-Exchange-Organization-${'a'.repeat(900)}: 1\r\nC: d\r\n\r\n`, 'C: d\r\n\r\n'],
     ['behind a line that is no field', 'no field\r\nX-Originating-IP: x\r\n\r\n', 'no field\r\n\r\n'],
+    ['behind a lone line feed', 'A: b\nX-Originating-IP: x\nC: d\n\n', 'A: b\nC: d\n\n'],
     ['at the end of it all', 'X-Originating-IP: x', ''],
   ];
   for (const [name, content, out] of table) test(name, () => assert.equal(passed(content), out));
+
+  test('nothing, and not even looked at field by field, where no line begins like one of the names', () => {
+    const split = () => assert.fail('it is split');
+    const header = 'Received: x\r\nSubject: X-Spam-a: 1\r\n X-Originating-IP: x\r\nX-Spa: 1\r\n\r\n';
+    assert.deepEqual(new Firewall(RULES).edits(header, split), []);
+  });
 });
 
 const TRACE =
