@@ -22,8 +22,15 @@ export type NextId = () => string;
 export function idSource(node: string, shard: number): NextId {
   const middle = `-${node}-${shard.toString(36).padStart(2, '0')}-`;
   let counter = 0;
+  let ms = Number.NaN;
+  let before = '';
   return () => {
     counter = (counter + 1) % COUNTER_VALUES;
-    return wallMs().toString(36).padStart(8, '0') + middle + counter.toString(36).padStart(4, '0');
+    const nowMs = wallMs();
+    if (nowMs !== ms) {
+      ms = nowMs;
+      before = ms.toString(36).padStart(8, '0') + middle;
+    }
+    return before + counter.toString(36).padStart(4, '0');
   };
 }

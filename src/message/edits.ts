@@ -1,9 +1,7 @@
 /** Edits over immutable content: what a message looks like when it leaves, without touching what is on disk. */
 import { assert } from '../base/assert.ts';
-import { utf8Bytes } from '../base/text.ts';
+import { encodeUtf8, utf8Bytes } from '../base/text.ts';
 import type { Edit } from './envelope.ts';
-
-const encoder = new TextEncoder();
 
 /** Bytes after all edits. `contentBytes` is the content's own size. */
 export function editedBytes(contentBytes: number, edits: readonly Edit[]): number {
@@ -48,7 +46,7 @@ export type EditorName = (typeof EDITORS)[number];
 export function composeEdits(proposals: Readonly<Partial<Record<EditorName, readonly Edit[]>>>): readonly Edit[] {
   let composed: readonly Edit[] = [];
   for (const editor of EDITORS) composed = merged(composed, proposals[editor] ?? []);
-  return joined(composed);
+  return composed.length < 2 ? composed : joined(composed);
 }
 
 const endOf = ({ at, drop }: Edit): number => at + drop;
@@ -57,6 +55,7 @@ const overlap = (a: Edit, b: Edit): boolean => a.at < endOf(b) && b.at < endOf(a
 /** All of `first`, and of `second` what does not overlap it. Ends rise with places, so only neighbours can. */
 function merged(first: readonly Edit[], second: readonly Edit[]): readonly Edit[] {
   if (second.length === 0) return first;
+  if (first.length === 0) return second;
   const all: Edit[] = [];
   let next = 0;
   for (const edit of second) {
@@ -112,7 +111,7 @@ export class Editor {
     ) {
       const to = edit.at - this.#offset;
       if (to > at) out.push(chunk.subarray(at, to));
-      if (edit.insert !== '') out.push(encoder.encode(edit.insert));
+      if (edit.insert !== '') out.push(encodeUtf8(edit.insert));
       this.#drop = edit.drop;
       at = this.#skip(chunk, to);
     }
@@ -134,6 +133,6 @@ export class Editor {
     assert(this.#offset === this.#contentBytes, 'the whole content has passed');
     const left = this.#edits.slice(this.#next).filter(({ insert }) => insert !== '');
     this.#next = this.#edits.length;
-    return left.map(({ insert }) => encoder.encode(insert));
+    return left.map(({ insert }) => encodeUtf8(insert));
   }
 }

@@ -2,6 +2,7 @@
  * IP addresses as the relay sees them: one text per address, the client that counters are kept for, what is not on the
  * public Internet, and lists of networks. Texts are canonical: dotted quads, and IPv6 in lower case per RFC 5952.
  */
+import { isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import { assert } from '../base/assert.ts';
@@ -77,6 +78,7 @@ function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
 
 /** The bits of an address in words of 32, one (IPv4) or four (IPv6), highest first; null: no address. */
 export function addressWords(address: string): readonly number[] | null {
+  if (isIPv4(address)) return [bitsOfQuads(address)];
   const parsed = parse(address);
   if (parsed === null) return null;
   if (parsed.kind() === 'ipv4') return [bitsOfV4(parsed as ipaddr.IPv4)];
@@ -107,13 +109,11 @@ export class NetworkSet {
 
   /** False for what is no address. */
   contains(address: string): boolean {
-    const parsed = parse(address);
-    if (parsed === null) return false;
-    if (parsed.kind() === 'ipv4') {
-      const bits = bitsOfV4(parsed as ipaddr.IPv4);
-      for (const [length, prefixes] of this.#v4) if (prefixes.has(prefixV4(bits, length))) return true;
-    } else {
-      const bits = bitsOfV6(parsed as ipaddr.IPv6);
+    const words = addressWords(address);
+    if (words?.length === 1) {
+      for (const [length, prefixes] of this.#v4) if (prefixes.has(prefixV4(words[0]!, length))) return true;
+    } else if (words !== null) {
+      const bits = words.reduce((all, word) => (all << 32n) | BigInt(word), 0n);
       for (const [length, prefixes] of this.#v6) if (prefixes.has(bits >> BigInt(128 - length))) return true;
     }
     return false;
@@ -136,6 +136,9 @@ function put<T>(sets: Map<number, Set<T>>, length: number, prefix: T): void {
   if (set === undefined) sets.set(length, new Set([prefix]));
   else set.add(prefix);
 }
+
+/** Of a dotted quad, which most clients have. */
+const bitsOfQuads = (text: string): number => text.split('.').reduce((bits, octet) => bits * 256 + Number(octet), 0);
 
 const bitsOfV4 = (address: ipaddr.IPv4): number => address.octets.reduce((bits, octet) => bits * 256 + octet, 0);
 

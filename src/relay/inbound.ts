@@ -148,7 +148,7 @@ function sealEnvelope(
 
 /** What is inserted is sent like the rest of it: its dots are stuffed, and its bytes are what they are. */
 function withInsertions(content: ContentFacts, edits: readonly Edit[]): ContentFacts {
-  const dotted = content.dotted || edits.some(({ insert }) => /(?:^|\n)\./.test(insert));
+  const dotted = content.dotted || edits.some(({ insert }) => insert.startsWith('.') || insert.includes('\n.'));
   const eightBit = content.eightBit || edits.some(({ insert }) => !isAscii(insert));
   return dotted === content.dotted && eightBit === content.eightBit ? content : { ...content, dotted, eightBit };
 }
