@@ -31,6 +31,7 @@ export class Firewall {
   readonly #keep: Names;
   readonly #rules: FirewallRules;
   readonly #hideNames: readonly string[];
+  /** Of a section, that it may hold something to take out or to hide. */
   readonly #suspect: RegExp;
 
   constructor(rules: FirewallRules) {

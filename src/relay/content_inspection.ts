@@ -147,19 +147,16 @@ export class ContentInspection implements ContentTap {
   end(): ContentFindings | Promise<ContentFindings> {
     if (this.#gathering) this.#headerRead(true);
     if (this.#panel === null && this.#authentication === null) return this.#findings(null, null, 0);
-    return this.#others(this.#panel, this.#authentication);
+    return this.#afterOthers();
   }
 
-  async #others(
-    panel: PanelExamination | null,
-    authenticating: ReturnType<Policy['authenticator']['begin']> | null,
-  ): Promise<ContentFindings> {
+  async #afterOthers(): Promise<ContentFindings> {
     const timer = setTimeout(() => this.#abort?.abort(), LIMITS.sourceMsMax).unref();
     const startMs = monotonicMs();
     let authenticationMs = 0;
     const [opinions, authentication] = await Promise.all([
-      panel?.end() ?? null,
-      authenticating?.end().then((result) => {
+      this.#panel?.end() ?? null,
+      this.#authentication?.end().then((result) => {
         authenticationMs = monotonicMs() - startMs;
         return result;
       }) ?? null,
