@@ -11,6 +11,8 @@
  * A message that does not come to its end is let go of; nothing is under way for it but answers of DNS.
  * Memory a message: the header section as text, twice at most, and the states of four hashes.
  */
+
+import { whenAllKnown } from '../base/answers.ts';
 import { assert } from '../base/assert.ts';
 import { wallMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
@@ -76,8 +78,8 @@ export class Authenticator {
     this.#dmarc = new Dmarc(dns);
   }
 
-  /** At once where it is known. */
-  spf(subject: SpfSubject, signal: AbortSignal): SpfResult | Promise<SpfResult> {
+  /** At once where it is known; `signal` is asked for only where it is not. */
+  spf(subject: SpfSubject, signal: () => AbortSignal): SpfResult | Promise<SpfResult> {
     return this.#spf.check(subject, signal);
   }
 
@@ -147,8 +149,8 @@ class MessageAuthentication {
     this.#planned.hasher.write(chunk, from, to);
   }
 
-  /** Once, after the last byte. Never rejects. */
-  async end(): Promise<AuthenticationResult> {
+  /** Once, after the last byte; at once where all that DNS has to say is known. Never rejects. */
+  end(): AuthenticationResult | Promise<AuthenticationResult> {
     if (this.#planned === null) this.headers(new Uint8Array(0), true);
     const { author, headers, dkim, arc, hasher } = this.#planned!;
     const hashOf = hasher.end();
@@ -156,10 +158,11 @@ class MessageAuthentication {
     const keyOf = this.#keyOf;
     const signatures = verifySignatures(dkim, headers, hashOf, keyOf, nowSeconds);
     const chain = arc.tag === 'settled' ? arc.settled : verifyArc(arc, headers, hashOf, keyOf, nowSeconds);
-    const spf = await this.#spf;
-    const verified = await signatures;
-    const dmarc = await this.#means.dmarc.check(author, spf, verified, this.#signal);
-    return { spf, dkim: verified, dkimIgnored: dkim.ignored, arc: await chain, dmarc };
+    return whenAllKnown([this.#spf, signatures], ([spf, verified]) => {
+      const judged = this.#means.dmarc.check(author, spf, verified, this.#signal);
+      const result = { spf, dkim: verified, dkimIgnored: dkim.ignored };
+      return whenAllKnown([judged, chain], ([dmarc, arcResult]) => ({ ...result, arc: arcResult, dmarc }));
+    });
   }
 
   /** A name is looked up once a message; the budget is for all of them. */

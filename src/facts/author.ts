@@ -3,7 +3,7 @@
  * about. Only what every reader must read alike has a domain; anything else says why not. Pure.
  */
 import type { Field } from '../message/headers.ts';
-import { parseDomain } from '../smtp/domain.ts';
+import { parseDomainOctets } from '../smtp/domain.ts';
 import { trimBlanks } from './tags.ts';
 
 export type Author =
@@ -82,5 +82,5 @@ function domainOf(address: string): string | null {
   const unquoted = address.replace(/"(?:[^"\\]|\\.)*"/gs, '');
   const at = unquoted.indexOf('@');
   if (at === -1 || unquoted.indexOf('@', at + 1) !== -1 || !/^[^\s,:;<>()]*$/.test(unquoted)) return null;
-  return parseDomain(Buffer.from(unquoted.slice(at + 1).replace(/\.$/, ''), 'latin1').toString('utf8'));
+  return parseDomainOctets(unquoted.slice(at + 1).replace(/\.$/, ''));
 }

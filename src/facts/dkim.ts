@@ -13,6 +13,7 @@
  *   headers beyond our bounds        `permerror`
  */
 import { createHash, verify } from 'node:crypto';
+import { whenAllKnown, whenKnown } from '../base/answers.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Field } from '../message/headers.ts';
 import type { BodyHash, WantedHash } from '../scanner/body_hasher.ts';
@@ -78,31 +79,36 @@ const isBelow = (domain: string, other: string): boolean => domain === other || 
 
 export const wantedBy = ({ body, bodyBytesMax }: Signature): WantedHash => ({ body, bytesMax: bodyBytesMax });
 
-export async function verifySignatures(
+/** At once where all keys are known. */
+export function verifySignatures(
   plan: DkimPlan,
   headers: SignedHeaders,
   hashOf: (wanted: WantedHash) => BodyHash,
   keyOf: KeyOf,
   nowSeconds: number,
-): Promise<readonly DkimResult[]> {
+): readonly DkimResult[] | Promise<readonly DkimResult[]> {
   const each = (planned: Planned): DkimResult | Promise<DkimResult> =>
     'settled' in planned ? planned.settled : verifySignature(planned.signature, headers, hashOf, keyOf, nowSeconds);
-  return Promise.all(plan.planned.map(each));
+  return whenAllKnown(plan.planned.map(each), (results): readonly DkimResult[] => results);
 }
 
-/** The key is looked up only where the rest is in order. */
-export async function verifySignature(
+/** The key is looked up only where the rest is in order; at once where it is known. */
+export function verifySignature(
   signature: Signature,
   headers: SignedHeaders,
   hashOf: (wanted: WantedHash) => BodyHash,
   keyOf: KeyOf,
   nowSeconds: number,
-): Promise<DkimResult> {
+): DkimResult | Promise<DkimResult> {
   const body = hashOf(wantedBy(signature));
   if (body.digest !== signature.bodyHash || body.covers === 'short') return settledAs(signature, 'fail', 'body');
   if (body.covers === 'part') return settledAs(signature, 'policy', 'only part of the body is signed');
   if (signature.expires !== null && signature.expires < nowSeconds) return settledAs(signature, 'policy', 'expired');
-  const key = await keyOf(signature.selector, signature.domain);
+  const key = keyOf(signature.selector, signature.domain);
+  return whenKnown(key, (found) => verifiedBy(found, signature, headers));
+}
+
+function verifiedBy(key: DkimKey, signature: Signature, headers: SignedHeaders): DkimResult {
   if (key.tag === 'unusable') return settledAs(signature, key.result, key.why);
   if (key.type !== signature.keyType) return settledAs(signature, 'permerror', 'key of another type');
   if (key.sameDomain && signature.identityDomain !== signature.domain) {

@@ -4,7 +4,7 @@
  */
 import type { Field } from '../message/headers.ts';
 import type { Canonicalisation } from '../scanner/body_hasher.ts';
-import { parseDomain } from '../smtp/domain.ts';
+import { parseDomainOctets } from '../smtp/domain.ts';
 import { listOf, readTags, type Tags, withoutBlanks } from './tags.ts';
 
 export type KeyType = 'rsa' | 'ed25519';
@@ -103,7 +103,7 @@ function numbersAreSound(tags: Tags): boolean {
 /** At least two labels: nobody signs for a whole top-level domain (RFC 6376 §3.5). U-labels come as bytes of UTF-8. */
 function domainOf(text: string | undefined): string | null {
   if (text === undefined) return null;
-  const domain = parseDomain(Buffer.from(text, 'latin1').toString('utf8'));
+  const domain = parseDomainOctets(text);
   return domain?.includes('.') === true && !domain.startsWith('[') ? domain : null;
 }
 

@@ -49,13 +49,21 @@ export class Dmarc {
   /** By author and what has passed. */
   readonly #known = new Conclusions<DmarcResult>(LIMITS.dmarcConclusionsMax);
 
+  /** Authors whose record the cache of DNS has. */
+  readonly #asked = new Conclusions<true>(LIMITS.dmarcConclusionsMax);
+
   constructor(dns: Dns) {
     this.#dns = dns;
   }
 
   /** A message of this author is on its way: what DNS says of him comes while the body does, and the cache keeps it. */
   expect(author: Author): void {
-    if (author.tag === 'one') void this.#dns.query(`_dmarc.${author.domain}`, 'TXT');
+    if (author.tag === 'one' && this.#asked.recall(author.domain) === undefined) void this.#ask(author.domain);
+  }
+
+  async #ask(domain: string): Promise<void> {
+    const answer = await this.#dns.query(`_dmarc.${domain}`, 'TXT');
+    if (answer.tag !== 'failed') this.#asked.keep(domain, true, answer.ttlSeconds);
   }
 
   /** At once where it is known. Never rejects. */

@@ -45,13 +45,13 @@ export class Spf {
     this.#hostname = hostname;
   }
 
-  /** At once where it is known. Never rejects. */
-  check(subject: SpfSubject, signal: AbortSignal): SpfResult | Promise<SpfResult> {
+  /** At once where it is known; `signal` is asked for only where it is not. Never rejects. */
+  check(subject: SpfSubject, signal: () => AbortSignal): SpfResult | Promise<SpfResult> {
     const { address, helo, sender } = subject;
     const identity = sender === '' ? 'helo' : 'mailfrom';
     const domain = (sender === '' ? helo : sender.slice(sender.lastIndexOf('@') + 1)).toLowerCase();
     const key = `${identity} ${address} ${domain}`;
-    return this.#known.recall(key) ?? this.#evaluate(subject, { identity, domain }, key, signal);
+    return this.#known.recall(key) ?? this.#evaluate(subject, { identity, domain }, key, signal());
   }
 
   async #evaluate(

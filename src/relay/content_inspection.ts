@@ -8,6 +8,7 @@
  *        └─► filters, the slowest of which sets the pace
  */
 import type Libmime from 'libmime';
+import { whenAllKnown, whenKnown } from '../base/answers.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
@@ -57,6 +58,8 @@ type Wants = {
   /** Ours. */
   readonly hostname: string;
 };
+
+type Authenticated = { readonly result: AuthenticationResult; readonly ms: number };
 
 const NO_SECTION: HeaderSection = { fields: [], end: 0, complete: true };
 const END = Buffer.from('\r\n\r\n');
@@ -146,30 +149,13 @@ export class ContentInspection implements ContentTap {
   /** Behind the last byte; at once where only we have looked at it. Never rejects. */
   end(): ContentFindings | Promise<ContentFindings> {
     if (this.#gathering) this.#headerRead(true);
-    if (this.#panel === null && this.#authentication === null) return this.#findings(null, null, 0);
-    return this.#afterOthers();
+    return whenAllKnown([this.#panel?.end() ?? null, this.#authenticated()], ([opinions, authenticated]) =>
+      this.#findings(opinions, authenticated),
+    );
   }
 
-  async #afterOthers(): Promise<ContentFindings> {
-    const timer = setTimeout(() => this.#abort?.abort(), LIMITS.sourceMsMax).unref();
-    const startMs = monotonicMs();
-    let authenticationMs = 0;
-    const [opinions, authentication] = await Promise.all([
-      this.#panel?.end() ?? null,
-      this.#authentication?.end().then((result) => {
-        authenticationMs = monotonicMs() - startMs;
-        return result;
-      }) ?? null,
-    ]);
-    clearTimeout(timer);
-    return this.#findings(opinions, authentication, authenticationMs);
-  }
-
-  #findings(
-    opinions: readonly TimedOpinion[] | null,
-    authentication: AuthenticationResult | null,
-    authenticationMs: number,
-  ): ContentFindings {
+  #findings(opinions: readonly TimedOpinion[] | null, authenticated: Authenticated | null): ContentFindings {
+    const authentication = authenticated?.result ?? null;
     const header = this.#header.toString('latin1', 0, this.#gathered);
     let split: HeaderSection | null = null;
     const section = (): HeaderSection => {
@@ -189,7 +175,7 @@ export class ContentInspection implements ContentTap {
     if (mime !== null) add('mime', 'data', this.#mimeMs, mime.facts);
     for (const each of opinions ?? []) add(each.filter, 'data', each.ms, filterFacts([each]));
     if (authentication && disposed)
-      add('authentication', 'data', authenticationMs, authenticationFacts(authentication, disposed));
+      add('authentication', 'data', authenticated!.ms, authenticationFacts(authentication, disposed));
     return {
       gathered: asked.length === 0 && opinions === null ? NOTHING : together(asked, opinions),
       header,
@@ -205,6 +191,19 @@ export class ContentInspection implements ContentTap {
     if (header === '') return { ...NO_SECTION, complete: this.#whole };
     const section = splitHeaders(header, Number.POSITIVE_INFINITY);
     return { ...section, complete: section.complete && this.#whole };
+  }
+
+  /** What is not known when the content ends is waited for, but not for ever. */
+  #authenticated(): Authenticated | Promise<Authenticated> | null {
+    if (this.#authentication === null) return null;
+    const startMs = monotonicMs();
+    const answer = this.#authentication.end();
+    const late = answer instanceof Promise;
+    const timer = late ? setTimeout(() => this.#abort?.abort(), LIMITS.sourceMsMax).unref() : undefined;
+    return whenKnown(answer, (result) => {
+      clearTimeout(timer);
+      return { result, ms: monotonicMs() - startMs };
+    });
   }
 
   #results(authentication: AuthenticationResult, fields: readonly Field[]) {

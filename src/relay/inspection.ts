@@ -218,7 +218,7 @@ export class Inspection {
   /** Under way while the client says RCPT; a rule that asks for it waits, at any stage. */
   #startSpf(sender: string): SpfResult | Promise<SpfResult> {
     const { address, helo } = this.#subject;
-    const abort = AbortSignal.timeout(LIMITS.sourceMsMax);
+    const abort = (): AbortSignal => AbortSignal.timeout(LIMITS.sourceMsMax);
     const spf = this.#policy.authenticator.spf({ address, helo, sender }, abort);
     const startMs = monotonicMs();
     const gathered = (result: SpfResult): Gathered => {

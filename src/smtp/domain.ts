@@ -4,7 +4,7 @@
  * literal its canonical form.
  */
 import ipaddr from 'ipaddr.js';
-import { isAscii } from '../base/text.ts';
+import { decodeUtf8, isAscii } from '../base/text.ts';
 
 /** RFC 5321 §4.5.3.1.2, octets. */
 const DOMAIN_BYTES_MAX = 255;
@@ -24,6 +24,12 @@ export function parseDomain(text: string): string | null {
   if (text.length > DOMAIN_BYTES_MAX) return null;
   const name = isAscii(text) ? text.toLowerCase() : toALabels(text);
   return name !== null && isHostName(name) ? name : null;
+}
+
+/** The same of a text with one char per byte, as header fields have it (RFC 6532 §3.1: U-labels are UTF-8 there). */
+export function parseDomainOctets(octets: string): string | null {
+  const text = decodeUtf8(octets);
+  return text === null ? null : parseDomain(text);
 }
 
 /**

@@ -91,7 +91,11 @@ export type Run = {
 };
 
 /** Split in chunks of `sizes`, in turn. */
-export async function authenticate(message: string, dns: Dns, run: Run = {}): Promise<AuthenticationResult> {
+export function authenticate(
+  message: string,
+  dns: Dns,
+  run: Run = {},
+): AuthenticationResult | Promise<AuthenticationResult> {
   const {
     spf = NO_SPF,
     sizes = [65_536],
