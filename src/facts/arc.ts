@@ -2,9 +2,6 @@
  * ARC (RFC 8617 §5.2): whether the chain of those who handled the message before holds. Its structure and its seals
  * are mailauth's, in its strict mode; the newest message signature, which covers the body, is ours, as DKIM's are.
  */
-
-import type * as MailauthArc from 'mailauth/lib/arc/index.js';
-import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Field } from '../message/headers.ts';
 import type { BodyHash, WantedHash } from '../scanner/body_hasher.ts';
@@ -12,10 +9,9 @@ import { verifySignature, wantedBy } from './dkim.ts';
 import type { DkimKey, KeyOf } from './dkim_key.ts';
 import type { Signature } from './dkim_signature.ts';
 import { readSignature } from './dkim_signature.ts';
+import { ARC, type MailauthArc } from './mailauth.ts';
 import type { SignedHeaders } from './signed_headers.ts';
 import { relaxedField } from './signed_headers.ts';
-
-const ARC = lazily<typeof MailauthArc>('mailauth/lib/arc/index.js');
 
 export type ArcResult = {
   readonly result: 'none' | 'pass' | 'fail';

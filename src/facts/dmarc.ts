@@ -3,18 +3,14 @@
  * ask for if not? Discovery of the policy, by the tree walk, and alignment are mailauth's, in its strict mode, over
  * our DNS.
  */
-
-import type * as MailauthDmarc from 'mailauth/lib/dmarc/index.js';
-import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Dns } from '../net/dns.ts';
 import type { Author } from './author.ts';
 import type { DkimResult } from './dkim.ts';
+import { DMARC, type MailauthDmarc } from './mailauth.ts';
 import { resolverOver } from './mailauth_resolver.ts';
 import { Conclusions, Questions } from './questions.ts';
 import type { SpfResult } from './spf.ts';
-
-const DMARC = lazily<typeof MailauthDmarc>('mailauth/lib/dmarc/index.js');
 
 const RESULTS = ['pass', 'fail', 'none', 'temperror', 'permerror'] as const;
 const POLICIES = ['none', 'quarantine', 'reject'] as const;

@@ -7,15 +7,11 @@
  *   LIMITS.spfQueriesMax     temperror: names of MX and PTR records cost queries that are not terms
  *   the caller's signal      temperror
  */
-
-import type * as MailauthSpf from 'mailauth/lib/spf/index.js';
-import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Dns } from '../net/dns.ts';
+import { type MailauthSpf, SPF } from './mailauth.ts';
 import { resolverOver } from './mailauth_resolver.ts';
 import { Conclusions, Questions } from './questions.ts';
-
-const SPF = lazily<typeof MailauthSpf>('mailauth/lib/spf/index.js');
 
 const RESULTS = ['pass', 'fail', 'softfail', 'neutral', 'none', 'temperror', 'permerror'] as const;
 

@@ -7,6 +7,7 @@ import { idSource } from '../base/ids.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Config } from '../config/options.ts';
 import type { TlsMaterial } from '../config/tls_material.ts';
+import { loadMailauth } from '../facts/mailauth.ts';
 import type { Side } from '../message/envelope.ts';
 import { Deadlines } from '../net/connection.ts';
 import { serverContext } from '../net/tls.ts';
@@ -97,7 +98,7 @@ export class Shard {
   /** In force from the next transaction of each session on. */
   reloadPolicy(inForce: PolicyInForce): void {
     const before = this.#relay.policy;
-    this.#relay.policy = new Policy(inForce, this.#policyTools);
+    this.#relay.policy = policyOf(inForce, this.#policyTools);
     before.close();
   }
 
@@ -140,7 +141,7 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   const relay = new Relay({
     config,
     spool,
-    policy: new Policy(context.policy, tools),
+    policy: policyOf(context.policy, tools),
     scanner,
     deadlines,
     pressure: new PressureWord(context.pressure),
@@ -155,6 +156,11 @@ export async function startShard(context: ShardContext): Promise<Shard> {
   relay.outbound = new Outbound(relay, router, counts, siteRules(config));
   relay.outbound.start();
   return new Shard(relay, context, tools);
+}
+
+function policyOf(inForce: PolicyInForce, tools: PolicyTools): Policy {
+  if (inForce.document.authentication.check) loadMailauth();
+  return new Policy(inForce, tools);
 }
 
 /** One line for each message that a filter did not simply accept. */

@@ -26,7 +26,7 @@ export function parseDomain(text: string): string | null {
   return name !== null && isHostName(name) ? name : null;
 }
 
-/** The same of a text with one char per byte, as header fields have it (RFC 6532 §3.1: U-labels are UTF-8 there). */
+/** The same of a text with one char per byte, as header fields are read; U-labels are UTF-8 there. */
 export function parseDomainOctets(octets: string): string | null {
   const text = decodeUtf8(octets);
   return text === null ? null : parseDomain(text);
