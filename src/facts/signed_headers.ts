@@ -20,17 +20,16 @@ const FOLDED = /[\t\n]| {2}/;
 
 export class SignedHeaders {
   readonly #text: string;
-  /** By name, those of the section in order. */
-  readonly #byName = new Map<string, Field[]>();
-  readonly #relaxed = new Map<Field, string>();
+  readonly #fields: readonly Field[];
+  /** By name, the lowest one of the section; null until a signature holds so far that it is needed. */
+  #lowest: Map<string, number> | null = null;
+  /** Of each field, the next one of its name above it, or -1. */
+  readonly #above: number[] = [];
+  readonly #relaxed: string[] = [];
 
   constructor(text: string, fields: readonly Field[]) {
     this.#text = text;
-    for (const field of fields) {
-      const same = this.#byName.get(field.name);
-      if (same === undefined) this.#byName.set(field.name, [field]);
-      else same.push(field);
-    }
+    this.#fields = fields;
   }
 
   /**
@@ -38,15 +37,14 @@ export class SignedHeaders {
    * that is listed once more than it occurs keeps others from being added; then the signature's own field without b=.
    */
   signed(names: readonly string[], own: Field, canonicalisation: Canonicalisation): string {
-    const taken = new Map<string, number>();
+    this.#lowest ??= this.#linked();
+    const left = new Map(this.#lowest);
     let text = '';
     for (const name of names) {
-      const fields = this.#byName.get(name);
-      if (fields === undefined) continue;
-      const index = taken.get(name) ?? fields.length;
-      if (index === 0) continue;
-      taken.set(name, index - 1);
-      text += this.#canonical(fields[index - 1]!, canonicalisation);
+      const at = left.get(name) ?? -1;
+      if (at === -1) continue;
+      left.set(name, this.#above[at]!);
+      text += this.#canonical(at, canonicalisation);
     }
     if (canonicalisation === 'relaxed') return text + relaxedField(own.name, withoutSignature(own.value));
     const raw = this.#raw(own);
@@ -54,14 +52,20 @@ export class SignedHeaders {
     return text + raw.slice(0, colon) + withoutSignature(raw.slice(colon).replace(/\r\n$/, ''));
   }
 
-  #canonical(field: Field, canonicalisation: Canonicalisation): string {
+  #linked(): Map<string, number> {
+    const lowest = new Map<string, number>();
+    this.#fields.forEach(({ name }, at) => {
+      this.#above.push(lowest.get(name) ?? -1);
+      lowest.set(name, at);
+    });
+    return lowest;
+  }
+
+  #canonical(at: number, canonicalisation: Canonicalisation): string {
+    const field = this.#fields[at]!;
     if (canonicalisation === 'simple') return this.#raw(field);
-    let text = this.#relaxed.get(field);
-    if (text === undefined) {
-      text = `${relaxedField(field.name, field.value)}\r\n`;
-      this.#relaxed.set(field, text);
-    }
-    return text;
+    this.#relaxed[at] ??= `${relaxedField(field.name, field.value)}\r\n`;
+    return this.#relaxed[at];
   }
 
   #raw(field: Field): string {

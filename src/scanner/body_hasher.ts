@@ -39,11 +39,17 @@ const relaxedOut = new Uint8Array(65_536 + 64);
 /** A hash of the first `bytesMax` canonical bytes. */
 class Lane {
   readonly #hash = createHash('sha256');
+  readonly #body: Canonicalisation;
   readonly #bytesMax: number;
   #bytes = 0;
 
-  constructor(bytesMax: number) {
+  constructor({ body, bytesMax }: WantedHash) {
+    this.#body = body;
     this.#bytesMax = bytesMax;
+  }
+
+  serves({ body, bytesMax }: WantedHash): boolean {
+    return body === this.#body && bytesMax === this.#bytesMax;
   }
 
   update(bytes: Uint8Array): void {
@@ -59,11 +65,10 @@ class Lane {
   }
 }
 
-const keyOf = ({ body, bytesMax }: WantedHash): string => `${body} ${bytesMax}`;
-
 export class BodyHasher {
   readonly #relaxer: Relaxer;
-  readonly #lanes = new Map<string, Lane>();
+  /** A few: whoever wants hashes has a bound for them (LIMITS.dkimBodyHashesMax). */
+  readonly #lanes: Lane[] = [];
   readonly #simple: Lane[] = [];
   readonly #relaxed: Lane[] = [];
   readonly #state = new Int32Array(RELAXED_SLOTS);
@@ -75,16 +80,16 @@ export class BodyHasher {
   constructor(relaxer: Relaxer, wanted: readonly WantedHash[]) {
     this.#relaxer = relaxer;
     for (const each of wanted) {
-      if (this.#lanes.has(keyOf(each))) continue;
-      const lane = new Lane(each.bytesMax);
-      this.#lanes.set(keyOf(each), lane);
+      if (this.#lanes.some((lane) => lane.serves(each))) continue;
+      const lane = new Lane(each);
+      this.#lanes.push(lane);
       (each.body === 'simple' ? this.#simple : this.#relaxed).push(lane);
     }
   }
 
   /** The body, in order. Keeps no reference to `chunk`. */
   write(chunk: Uint8Array, from: number, to: number): void {
-    if (this.#lanes.size === 0) return;
+    if (this.#lanes.length === 0) return;
     const bytes = to - from;
     if (bytes >= SMALL_BYTES || this.#gatheredBytes + bytes > GATHERED_BYTES) this.#release();
     if (bytes >= SMALL_BYTES) this.#take(chunk, from, to);
@@ -97,9 +102,9 @@ export class BodyHasher {
     // RFC 6376 §3.4.3: whatever stands there, a body ends in one CRLF; §3.4.4: but for one that is empty.
     for (const lane of this.#simple) lane.update(CRLF);
     if (this.#state[RELAXED.begun] !== 0) for (const lane of this.#relaxed) lane.update(CRLF);
-    const hashes = new Map([...this.#lanes].map(([key, lane]) => [key, lane.end()]));
+    const hashes = this.#lanes.map((lane) => lane.end());
     return (wanted) => {
-      const hash = hashes.get(keyOf(wanted));
+      const hash = hashes[this.#lanes.findIndex((lane) => lane.serves(wanted))];
       assert(hash !== undefined, 'only hashes that were wanted are asked for');
       return hash;
     };
