@@ -1,6 +1,6 @@
 /**
- * Libraries that are loaded when they are first needed: most shards never need most of them, and each costs 10 to 35 MB
- * of a thread's memory (mailauth 35, undici 31, libmime 13, ldapts 10).
+ * Libraries that are loaded when they are first needed, or when it is certain that they will be: most shards never need
+ * most of them, and each costs 10 to 35 MB of a thread's memory (mailauth 35, undici 31, libmime 13, ldapts 10).
  */
 import { createRequire } from 'node:module';
 
