@@ -280,8 +280,13 @@ const TABLE = {
   // Content filters. Each number holds for one message at one filter unless it says otherwise.
   filterBehindBytes: [
     16_384,
-    'content that a filter has not taken, and as much for copies; its socket holds 64 KiB (shared by all filters)',
+    'content that a filter has not taken (shared by all filters); its socket holds 64 KiB',
     'the client is read no further until the filter has caught up',
+  ],
+  filterWholeBytes: [
+    65_536,
+    'clamd and HTTP get a message of this size in one piece, once it is all there (memory shared by all filters)',
+    'a larger one streams while it comes',
   ],
   filterAnswerBytesMax: [
     1_048_576,
@@ -309,10 +314,16 @@ const TABLE = {
   filterReplyTextMax: [400, 'one reply line is 512 octets (RFC 5321 §4.5.3.1.5)', 'the text is cut'],
   filterIdleConnectionsMax: [20, 'connections kept for the next message, for each shard', 'further ones are closed'],
   filterIdleSeconds: [20, 'below the patience of those who listen', 'the connection is closed'],
+  clamdIdleSeconds: [3, 'CommandReadTimeout of clamd may be 5', 'the session is closed'],
   milterPacketBytesMax: [
     131_072,
     'MILTER_CHUNK_SIZE is 65,535, and some filters count their own header to it',
     'failed (malformed)',
+  ],
+  milterAheadBytes: [
+    65_536,
+    'told to a milter before it has answered; most of it is in its socket',
+    'replies are waited for before more is told',
   ],
   milterProgressMax: [10_000, 'a filter at work says so once a second or so', 'failed (malformed)'],
   milterFieldBytesMax: [

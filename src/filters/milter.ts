@@ -4,11 +4,16 @@
  *
  *   CONNECT ─► HELO ─► MAIL ─► RCPT* ─► DATA ─► HEADER* ─► end of headers ─► BODY* ─► end of body ─► changes* verdict
  *
- * Each command waits for its reply, unless the filter has said that it gives none; those leave together with the next.
+ * Up to RCPT each command waits for its reply, unless the filter has said that it gives none; those leave together with
+ * the next. From DATA on commands leave ahead of the replies to those before, as far as content is at hand, and replies
+ * come in their order. What waits for all of them: content that is not there yet, so that the clock can stand.
+ *
  * A reply other than `continue` may end the whole at any stage; up to MAIL it is our reply to MAIL. At RCPT `reject`
- * and `defer` are about that recipient alone, and our reply to it.
+ * and `defer` are about that recipient alone, and our reply to it. What has been told ahead of such a reply is passed
+ * over by some filters, answered by others, and its connection ends.
  */
 import type { FilterConfigOf } from '../config/filters.ts';
+import { LIMITS } from '../config/limits.ts';
 import type { BodyBudget } from './changes.ts';
 import { Changes } from './changes.ts';
 import { checkedNames, checkedReply, parsedReply } from './checks.ts';
@@ -90,14 +95,21 @@ export class Milter implements Protocol {
   }
 }
 
+/** Told, and its reply is to come. */
+type Asked = { readonly command: Command; readonly bytes: number };
+
 /** One message on one connection. */
 class Dialogue {
   readonly #link: MilterLink;
   readonly #subject: Subject;
   readonly #macros: Macros;
   readonly changes: Changes;
+  /** On its way out. */
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
+  /** In order. */
+  readonly #asked: Asked[] = [];
+  #askedBytes = 0;
   /** Headers or body are not wanted any more. */
   readonly #skipped = new Set<Command>();
   /** Set as soon as the filter has decided. */
@@ -122,7 +134,7 @@ class Dialogue {
       (await this.#step('helo', texts(envelope.helo))) &&
       (await this.#step('mail', texts(`<${envelope.sender}>`, ...(envelope.smtpUtf8 ? ['SMTPUTF8'] : [])))) &&
       (await this.#recipients()) &&
-      (await this.#step('data', null)) &&
+      (await this.#ahead('data', null)) &&
       (await this.#content());
     content.drop();
     if (proceeds) await this.#endOfBody();
@@ -138,49 +150,78 @@ class Dialogue {
     return { ...found, verdict: 'hold', action: 'quarantine', names };
   }
 
-  /** Whether to go on. */
-  async #step(command: Command, data: Buffer | null, ...more: readonly Uint8Array[]): Promise<boolean> {
-    const reply = await this.#exchange(command, data, null, ...more);
-    return reply === null || this.#judge(command, reply);
+  /** Whether to go on, when it has been answered. */
+  async #step(command: Command, data: Buffer | null): Promise<boolean> {
+    this.#tell(command, data);
+    return this.#answers();
   }
 
-  /** Null: the filter does not want it, or gives no reply to it. */
-  async #exchange(
-    command: Command,
-    data: Buffer | null,
-    recipient: string | null,
-    ...more: readonly Uint8Array[]
-  ): Promise<Packet | null> {
-    const { options, wire } = this.#link;
-    const answers = options.answers(command);
-    if (!options.wants(command) || this.#skipped.has(command)) return null;
+  /** Whether to go on, perhaps before it has been answered. */
+  async #ahead(command: Command, data: Buffer | null, piece: Uint8Array | null = null): Promise<boolean> {
+    if (!this.#mayLead(command) && !(await this.#answers())) return false;
+    this.#tell(command, data, piece);
+    if (this.#batchBytes >= BATCH_BYTES_MAX) await this.#flush();
+    while (this.#askedBytes > LIMITS.milterAheadBytes) if (!(await this.#answer())) return false;
+    return true;
+  }
+
+  /** Body behind body waits where the filter may want no more of it. */
+  #mayLead(command: Command): boolean {
+    const { options } = this.#link;
+    if (this.#asked.length === 0) return true;
+    return options.leads && !(command === 'body' && options.maySkip && this.#asked.at(-1)!.command === 'body');
+  }
+
+  /** Gathers it; nothing where the filter does not want it. */
+  #tell(command: Command, data: Buffer | null, piece: Uint8Array | null = null, recipient: string | null = null): void {
+    const { options } = this.#link;
+    if (!options.wants(command) || this.#skipped.has(command)) return;
+    const bytesBefore = this.#batchBytes;
     const macros = isStage(command) ? this.#macros.before(command, recipient) : null;
     if (macros !== null) this.#gather(macros);
-    this.#gather(
-      packet(
-        command,
-        data,
-        more.reduce((bytes, piece) => bytes + piece.length, 0),
-      ),
-      ...more,
-    );
-    if (!answers && this.#batchBytes < BATCH_BYTES_MAX) return null;
+    this.#gather(packet(command, data, piece?.length ?? 0));
+    if (piece !== null) this.#gather(piece);
+    if (!options.answers(command)) return;
+    if (this.#asked.length === 0) this.#subject.patience.owe();
+    const bytes = this.#batchBytes - bytesBefore;
+    this.#asked.push({ command, bytes });
+    this.#askedBytes += bytes;
+  }
+
+  #gather(piece: Uint8Array): void {
+    this.#batch.push(piece);
+    this.#batchBytes += piece.length;
+  }
+
+  async #flush(): Promise<void> {
     const pieces = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
-    await wire.send(...pieces);
-    if (!answers) return null;
-    this.#subject.patience.owe();
+    const taken = this.#link.wire.send(...pieces);
+    if (taken === undefined) return;
+    await taken;
+    if (this.#asked.length > 0) this.#subject.patience.owe();
+  }
+
+  /** All replies but the last `left` have come, and none of them ends it. What has none leaves with what has one. */
+  async #answers(left = 0): Promise<boolean> {
+    while (this.#asked.length > left) if (!(await this.#answer())) return false;
+    return true;
+  }
+
+  /** To the oldest; whether to go on. */
+  async #answer(): Promise<boolean> {
+    const reply = await this.#reply();
+    const { command, bytes } = this.#asked.shift()!;
+    this.#askedBytes -= bytes;
+    return this.#judge(command, reply);
+  }
+
+  async #reply(): Promise<Packet> {
+    if (this.#batchBytes > 0) await this.#flush();
     const reply = await this.#link.reply(this.#subject.patience);
     this.answered = true;
     return reply;
-  }
-
-  #gather(...pieces: readonly Uint8Array[]): void {
-    for (const piece of pieces) {
-      this.#batch.push(piece);
-      this.#batchBytes += piece.length;
-    }
   }
 
   /** A reply at a stage before the end of the body: true to go on. */
@@ -220,27 +261,24 @@ class Dialogue {
     const { hearing } = this.#subject;
     let word: Word = null;
     for (let address = await hearing.next(word); address !== null; address = await hearing.next(word)) {
-      const reply = await this.#exchange('rcpt', texts(`<${address}>`), address);
       word = null;
-      if (reply === null || reply.tag === 'continue') {
-        this.#macros.recipients++;
-        continue;
-      }
-      const final = this.#final(reply);
-      if (final === null) throw malformed(`${reply.tag} in answer to rcpt`);
-      if (final.reply === undefined) {
-        this.#verdict = final;
-        return false;
-      }
-      word = final.reply;
+      if (!(await this.#recipient(address))) {
+        if (this.#verdict!.reply === undefined) return false;
+        word = this.#verdict!.reply;
+        this.#verdict = null;
+      } else this.#macros.recipients++;
     }
     return true;
   }
 
+  async #recipient(address: string): Promise<boolean> {
+    this.#tell('rcpt', texts(`<${address}>`), null, address);
+    return this.#answers();
+  }
+
   async #content(): Promise<boolean> {
-    const { content } = this.#subject;
     const splitter = new FieldSplitter();
-    for (let chunk = await content.read(); chunk !== null; chunk = await content.read()) {
+    for (let chunk = await this.#read(); chunk !== null; chunk = await this.#read()) {
       if (splitter.done) {
         if (!(await this.#body(chunk))) return false;
         continue;
@@ -248,12 +286,20 @@ class Dialogue {
       const { fields, before, body } = splitter.push(chunk);
       if (!(await this.#headers(fields))) return false;
       if (body === null) continue;
-      const proceeds = (await this.#step('endOfHeaders', null)) && (await this.#bodyText(before));
+      const proceeds = (await this.#ahead('endOfHeaders', null)) && (await this.#bodyText(before));
       if (!proceeds || !(await this.#body(body))) return false;
     }
+    if (this.#verdict !== null) return false;
     if (splitter.done) return true;
     const { fields, before } = splitter.end();
-    return (await this.#headers(fields)) && (await this.#step('endOfHeaders', null)) && (await this.#bodyText(before));
+    return (await this.#headers(fields)) && (await this.#ahead('endOfHeaders', null)) && (await this.#bodyText(before));
+  }
+
+  /** Null also where the filter has decided. */
+  async #read(): Promise<Uint8Array | null> {
+    const { content } = this.#subject;
+    if (!content.atHand && !(await this.#answers())) return null;
+    return content.read();
   }
 
   async #headers(fields: readonly { readonly name: string; readonly value: string }[]): Promise<boolean> {
@@ -261,7 +307,7 @@ class Dialogue {
     for (const { name, value } of fields) {
       // Milters see folds as LF; one char per byte becomes bytes again.
       const shown = (leadingSpace ? value : value.replace(/^ /, '')).replaceAll('\r\n', '\n').replaceAll('\0', '');
-      if (!(await this.#step('header', Buffer.from(`${name}\0${shown}\0`, 'latin1')))) return false;
+      if (!(await this.#ahead('header', Buffer.from(`${name}\0${shown}\0`, 'latin1')))) return false;
     }
     return true;
   }
@@ -273,15 +319,16 @@ class Dialogue {
   async #body(bytes: Uint8Array): Promise<boolean> {
     for (let at = 0; at < bytes.length; at += BODY_BYTES_MAX) {
       const piece = bytes.subarray(at, at + BODY_BYTES_MAX);
-      if (!(await this.#step('body', null, piece))) return false;
+      if (!(await this.#ahead('body', null, piece))) return false;
     }
     return true;
   }
 
   async #endOfBody(): Promise<void> {
-    const { patience } = this.#subject;
-    let reply = (await this.#exchange('endOfBody', null, null))!; // it is always wanted, and always answered
-    for (; this.#verdict === null; reply = await this.#link.reply(patience)) {
+    this.#tell('endOfBody', null); // it is always wanted, and always answered
+    if (!(await this.#answers(1))) return;
+    while (this.#verdict === null) {
+      const reply = await this.#reply();
       if (reply.tag === 'continue') this.inStep = true;
       this.#verdict = reply.tag === 'continue' ? ACCEPTED : this.#final(reply);
       if (this.#verdict !== null) break;

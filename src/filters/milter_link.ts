@@ -9,6 +9,7 @@
 import type { FilterConfigOf } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';
 import { FilterFailure, malformed } from './filter.ts';
+import { IdleLinks } from './idle_links.ts';
 import { MilterOptions, OFFER } from './milter_options.ts';
 import type { Packet } from './milter_packets.ts';
 import { PacketReader, packet } from './milter_packets.ts';
@@ -36,20 +37,26 @@ export class MilterLink {
   }
 
   /** The next reply that is not about progress; each of those is a sign of life. */
-  async reply(patience: Patience): Promise<Packet> {
+  reply(patience: Patience): Packet | Promise<Packet> {
+    return this.#next(patience) ?? this.#awaited(patience);
+  }
+
+  #next(patience: Patience): Packet | null {
+    for (let next = this.#packets.next(); next !== null; next = this.#packets.next()) {
+      patience.owe();
+      if (next.tag !== 'progress') return next;
+      if (++this.#progress > LIMITS.milterProgressMax) throw malformed('progress without end');
+    }
+    return null;
+  }
+
+  async #awaited(patience: Patience): Promise<Packet> {
     for (;;) {
-      const next = this.#packets.next();
-      if (next === null) {
-        const bytes = await this.wire.read();
-        if (bytes === null) throw new FilterFailure('died', 'it hung up in the middle');
-        this.#packets.feed(bytes);
-      } else if (next.tag === 'progress') {
-        if (++this.#progress > LIMITS.milterProgressMax) throw malformed('progress without end');
-        patience.owe();
-      } else {
-        patience.owe();
-        return next;
-      }
+      const bytes = await this.wire.read();
+      if (bytes === null) throw new FilterFailure('died', 'it hung up in the middle');
+      this.#packets.feed(bytes);
+      const next = this.#next(patience);
+      if (next !== null) return next;
     }
   }
 
@@ -67,7 +74,7 @@ export class MilterLink {
 export class MilterPool {
   readonly #config: FilterConfigOf<'milter'>;
   readonly #net: FilterNet;
-  readonly #idle: MilterLink[] = [];
+  readonly #idle = new IdleLinks<MilterLink>(LIMITS.filterIdleSeconds);
   #reuse = true;
 
   constructor(config: FilterConfigOf<'milter'>, net: FilterNet) {
@@ -76,11 +83,7 @@ export class MilterPool {
   }
 
   idleLink(): MilterLink | null {
-    const link = this.#idle.pop();
-    if (link === undefined) return null;
-    link.wire.onUnasked = null;
-    link.wire.idle(0);
-    return link;
+    return this.#idle.take();
   }
 
   async open({ patience, onCut }: Subject): Promise<MilterLink> {
@@ -97,19 +100,13 @@ export class MilterPool {
   /** After a message that has ended well; `inStep`: its end was answered with `continue`. */
   release(link: MilterLink, inStep: boolean): void {
     const kept = inStep && this.#reuse && link.clean && link.options.version >= VERSION_TO_REUSE;
-    if (!kept || this.#idle.length >= LIMITS.filterIdleConnectionsMax) {
+    if (!kept || this.#idle.full) {
       link.wire.leave(inStep ? QUIT : ABORT_AND_QUIT);
       return;
     }
     link.wire.send(QUIT_NEW_CONNECTION);
     link.nextMessage();
-    link.wire.idle(LIMITS.filterIdleSeconds);
-    link.wire.onUnasked = () => {
-      const at = this.#idle.indexOf(link);
-      if (at !== -1) this.#idle.splice(at, 1);
-      link.wire.cut();
-    };
-    this.#idle.push(link);
+    this.#idle.put(link);
   }
 
   abandon(link: MilterLink): void {
@@ -123,9 +120,6 @@ export class MilterPool {
 
   close(): void {
     this.#reuse = false;
-    for (const { wire } of this.#idle.splice(0)) {
-      wire.onUnasked = null;
-      wire.leave(QUIT);
-    }
+    for (const { wire } of this.#idle.takeAll()) wire.leave(QUIT);
   }
 }

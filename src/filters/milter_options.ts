@@ -107,6 +107,15 @@ export class MilterOptions {
     return (this.#steps & (NOT_ANSWERED[command] ?? 0)) === 0;
   }
 
+  /**
+   * From DATA on commands may leave ahead of the replies to those before. After a verdict libmilter passes over all
+   * that cannot follow HELO, and what can follow RCPT does so where neither RCPT nor MAIL is told to the filter: it
+   * would then hear of a message that it has decided on.
+   */
+  get leads(): boolean {
+    return this.wants('mail') || this.wants('rcpt');
+  }
+
   mayAskFor(reply: ReplyTag): boolean {
     const needed = NEEDS[reply];
     return needed !== undefined && (this.#actions & needed) !== 0;

@@ -5,6 +5,7 @@
 import { monotonicMs } from '../base/clock.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
 import type { Examination, Filter, FilteredEnvelope, FilterReply, Findings, Verdict, Word } from './filter.ts';
+import { SharedCopies } from './shared_copies.ts';
 
 export type Opinion = { readonly filter: string; readonly findings: Findings };
 /** `ms`: how long it was waited for, behind the last byte. */
@@ -22,6 +23,7 @@ export class PanelExamination {
   #seats: readonly { readonly name: string; readonly examination: Examination }[] = [];
   readonly #filters: readonly Filter[];
   readonly #early: ReadonlyMap<Filter, Examination>;
+  readonly #copies = new SharedCopies();
 
   constructor(filters: readonly Filter[], envelope: OpenEnvelope) {
     this.#envelope = envelope;
@@ -61,12 +63,14 @@ export class PanelExamination {
     }));
   }
 
-  /** As `Examination.write`. */
+  /** As `Examination.write`, but the bytes may change as soon as it has returned. */
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+    if (this.#seats.length === 0) return undefined;
+    const copy = this.#copies.of(chunk, from, to);
     let first: Promise<void> | undefined;
     let several: Promise<void>[] | null = null;
     for (const { examination } of this.#seats) {
-      const wait = examination.write(chunk, from, to);
+      const wait = examination.write(copy.chunk, copy.from, copy.to);
       if (wait === undefined) continue;
       if (first === undefined) first = wait;
       else several = [...(several ?? [first]), wait];

@@ -2,16 +2,13 @@
  * Content on its way from the client to one filter: whoever writes is never blocked in a call, whoever reads takes when
  * it can, and what lies between is bounded by the writer's waiting.
  *
- *   write ─► │ small spans, copied together │ large spans, as they are │ ─► read
- *             └──────────── a promise from `write` while there is more than a little ───┘
+ *   write ─► │ spans, as they are; neighbours of one chunk are one │ ─► read, one by one; or gather, up to a bound
+ *             └────── a promise from `write` while there is more than a little ──────┘
  *
- * A client chooses how its content falls into spans (a dot on each line makes each line one), so small ones are copied:
- * what a filter costs follows from bytes, not from spans. A piece of memory for copies is used until it is full,
- * whatever large spans come between.
+ * A client chooses how its content falls into spans (a dot on each line makes each line one); that what a filter costs
+ * follows from bytes, not from spans, is the work of whoever copies small ones side by side (shared_copies.ts).
  */
 import { LIMITS } from '../config/limits.ts';
-
-const COPIED_BYTES_MAX = 1024;
 
 export type PassageListener = {
   /** The reader waits for content: the filter owes nothing. */
@@ -20,14 +17,15 @@ export type PassageListener = {
   readonly onContent: () => void;
 };
 
+type Span = { readonly chunk: Uint8Array; readonly from: number; to: number };
+
+/** Content up to its end, or as much of it as was asked for. */
+export type Gathered = { readonly pieces: Uint8Array[]; readonly bytes: number; readonly whole: boolean };
+
 export class Passage {
   readonly #listener: PassageListener;
-  readonly #queue: Uint8Array[] = [];
+  readonly #queue: Span[] = [];
   #queuedBytes = 0;
-  /** In use up to `copied`; what lies from `unqueued` on is not in the queue yet. */
-  #copies: Buffer | null = null;
-  #unqueued = 0;
-  #copied = 0;
   #ended = false;
   #dropped = false;
   #writer: (() => void) | null = null;
@@ -54,26 +52,9 @@ export class Passage {
   }
 
   #take(chunk: Uint8Array, from: number, to: number): void {
-    const length = to - from;
-    if (length > COPIED_BYTES_MAX) {
-      this.#flush();
-      this.#queue.push(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
-      return;
-    }
-    if (this.#copies === null || this.#copied + length > this.#copies.length) {
-      this.#flush();
-      this.#copies = Buffer.allocUnsafeSlow(LIMITS.filterBehindBytes);
-      this.#unqueued = 0;
-      this.#copied = 0;
-    }
-    this.#copies.set(chunk.subarray(from, to), this.#copied);
-    this.#copied += length;
-  }
-
-  #flush(): void {
-    if (this.#copies === null || this.#unqueued === this.#copied) return;
-    this.#queue.push(this.#copies.subarray(this.#unqueued, this.#copied));
-    this.#unqueued = this.#copied;
+    const last = this.#queue.at(-1);
+    if (last !== undefined && last.chunk === chunk && last.to === from) last.to = to;
+    else this.#queue.push({ chunk, from, to });
   }
 
   end(): void {
@@ -85,16 +66,33 @@ export class Passage {
   drop(): void {
     this.#dropped = true;
     this.#queue.length = 0;
-    this.#copies = null;
     this.#queuedBytes = 0;
     this.#wakeWriter();
     this.#wakeReader();
+  }
+
+  /** `read` has something to give, if only the end. */
+  get atHand(): boolean {
+    return this.#queue.length > 0 || this.#ended || this.#dropped;
   }
 
   /** The next content, or null after the last; one reader at a time. */
   read(): Uint8Array | null | Promise<Uint8Array | null> {
     const chunk = this.#next();
     return chunk === undefined ? this.#awaited() : chunk;
+  }
+
+  /** Of content of so many bytes at most all; else what has come when there is more. */
+  async gather(bytesMax: number): Promise<Gathered> {
+    const pieces: Uint8Array[] = [];
+    let bytes = 0;
+    while (bytes <= bytesMax) {
+      const chunk = await this.read();
+      if (chunk === null) return { pieces, bytes, whole: !this.#dropped };
+      pieces.push(chunk);
+      bytes += chunk.length;
+    }
+    return { pieces, bytes, whole: false };
   }
 
   async #awaited(): Promise<Uint8Array | null> {
@@ -110,13 +108,13 @@ export class Passage {
   }
 
   #next(): Uint8Array | null | undefined {
-    if (this.#queue.length === 0) this.#flush();
-    const chunk = this.#queue.shift();
-    if (chunk === undefined) return this.#ended || this.#dropped ? null : undefined;
-    this.#queuedBytes -= chunk.length;
+    const span = this.#queue.shift();
+    if (span === undefined) return this.#ended || this.#dropped ? null : undefined;
+    const { chunk, from, to } = span;
+    this.#queuedBytes -= to - from;
     if (this.#queuedBytes <= LIMITS.filterBehindBytes) this.#wakeWriter();
     this.#listener.onContent();
-    return chunk;
+    return from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to);
   }
 
   #wakeReader(): void {

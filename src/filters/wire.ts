@@ -8,6 +8,9 @@ import type { CloseReason, Deadlines, OpeningHandler } from '../net/connection.t
 import { Connection } from '../net/connection.ts';
 import { FilterFailure } from './filter.ts';
 
+/** Few bytes in many pieces are sooner copied together than written as they are. */
+const COPIED_BYTES_MAX = 16_384;
+
 /** What filters need of the shard that they run in. */
 export type FilterNet = {
   readonly deadlines: Deadlines;
@@ -66,15 +69,23 @@ export class Wire implements OpeningHandler {
    * may read no further.
    */
   send(...pieces: readonly Uint8Array[]): Promise<void> | undefined {
-    if (pieces.length > 1) this.#connection.cork();
-    let drained: Promise<void> | undefined;
-    for (const piece of pieces) drained = this.#connection.sendBytes(piece);
-    if (pieces.length > 1) this.#connection.uncork();
+    const drained = this.#sendPieces(pieces);
     if (drained === undefined || this.heard) return undefined;
     return new Promise((resolve) => {
       this.#writer = resolve;
       drained.then(resolve);
     });
+  }
+
+  #sendPieces(pieces: readonly Uint8Array[]): Promise<void> | undefined {
+    if (pieces.length === 1) return this.#connection.sendBytes(pieces[0]!);
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (bytes <= COPIED_BYTES_MAX) return this.#connection.sendBytes(Buffer.concat(pieces, bytes));
+    this.#connection.cork();
+    let drained: Promise<void> | undefined;
+    for (const piece of pieces) drained = this.#connection.sendBytes(piece);
+    this.#connection.uncork();
+    return drained;
   }
 
   endOutput(): void {
