@@ -1,6 +1,7 @@
 /**
- * POST to a filter that speaks HTTP, by a pool of undici: content streams out in chunks as it arrives, the answer is
- * read whole and bounded. An answer that comes before the end of the content counts, and the connection then ends.
+ * POST to a filter that speaks HTTP, by a pool of undici: a small message in one piece with its length, a larger one
+ * streams out in chunks as it arrives. The answer is read whole and bounded; one that comes before the end of the
+ * content counts, and the connection then ends.
  */
 import type * as Undici from 'undici';
 import type { Dispatcher } from 'undici';
@@ -9,7 +10,7 @@ import { utf8Octets } from '../base/text.ts';
 import type { FilterConfigOf, HttpTarget } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';
 import { FilterFailure } from './filter.ts';
-import type { Passage } from './passage.ts';
+import type { Gathered, Passage } from './passage.ts';
 import type { Subject } from './protocol.ts';
 import type { FilterNet } from './wire.ts';
 
@@ -64,8 +65,9 @@ export class HttpClient {
     frame: Frame | null,
     answerBytesMax: number = LIMITS.filterAnswerBytesMax,
   ): Promise<Answer> {
-    const body = new Body(content, frame);
     const answer = new AnswerReader(answerBytesMax, () => patience.owe());
+    const gathered = await content.gather(LIMITS.filterWholeBytes);
+    const body = gathered.whole ? wholeBody(gathered, frame) : new Body(gathered.pieces, content, frame);
     onCut(() => answer.abort());
     try {
       const options = {
@@ -78,7 +80,7 @@ export class HttpClient {
       this.#pool.dispatch(options, answer);
       return await answer.whole;
     } catch (error) {
-      throw error instanceof FilterFailure ? error : failureOf(error as NodeJS.ErrnoException, body.begun);
+      throw error instanceof FilterFailure ? error : failureOf(error as NodeJS.ErrnoException, answer.begun);
     } finally {
       content.drop();
     }
@@ -92,19 +94,23 @@ export class HttpClient {
   }
 }
 
+function wholeBody({ pieces, bytes }: Gathered, frame: Frame | null): Uint8Array {
+  if (frame === null) return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
+  return Buffer.concat([frame.before, ...pieces, frame.behind]);
+}
+
 /** The content in its frame, as undici asks for it: once there is a connection, and as fast as that takes it. */
 class Body implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
+  /** Of the content, what has been read before. */
+  readonly #pieces: Uint8Array[];
   readonly #content: Passage;
   readonly #frame: Frame | null;
   #state: 'before' | 'within' | 'over' = 'before';
 
-  constructor(content: Passage, frame: Frame | null) {
+  constructor(pieces: Uint8Array[], content: Passage, frame: Frame | null) {
+    this.#pieces = pieces;
     this.#content = content;
     this.#frame = frame;
-  }
-
-  get begun(): boolean {
-    return this.#state !== 'before';
   }
 
   [Symbol.asyncIterator](): this {
@@ -116,7 +122,7 @@ class Body implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
     const before = this.#state === 'before' ? this.#frame?.before : undefined;
     this.#state = 'within';
     if (before !== undefined) return { done: false, value: before };
-    const chunk = await this.#content.read();
+    const chunk = this.#pieces.shift() ?? (await this.#content.read());
     if (chunk !== null) return { done: false, value: chunk };
     this.#state = 'over';
     return this.#frame === null ? { done: true, value: undefined } : { done: false, value: this.#frame.behind };
@@ -142,6 +148,11 @@ class AnswerReader implements Dispatcher.DispatchHandler {
   constructor(bytesMax: number, onLife: () => void) {
     this.#bytesMax = bytesMax;
     this.#onLife = onLife;
+  }
+
+  /** There is a connection, and the request on it. */
+  get begun(): boolean {
+    return this.#controller !== null;
   }
 
   get whole(): Promise<Answer> {
@@ -184,7 +195,6 @@ class AnswerReader implements Dispatcher.DispatchHandler {
 /** Octets of UTF-8, as one header line can carry them. */
 const headerText = (text: string): string => utf8Octets(text.replace(/[\x00-\x1f\x7f]/g, '')).trim();
 
-/** Content is asked for once there is a connection. */
 function failureOf(error: NodeJS.ErrnoException, begun: boolean): FilterFailure {
   const detail = error.code ?? error.message;
   if (!begun) return new FilterFailure('unreachable', detail);

@@ -4,8 +4,8 @@
  */
 import { monotonicMs } from '../base/clock.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
+import { ContentCopies } from './content_copies.ts';
 import type { Examination, Filter, FilteredEnvelope, FilterReply, Findings, Verdict, Word } from './filter.ts';
-import { SharedCopies } from './shared_copies.ts';
 
 export type Opinion = { readonly filter: string; readonly findings: Findings };
 /** `ms`: how long it was waited for, behind the last byte. */
@@ -23,7 +23,7 @@ export class PanelExamination {
   #seats: readonly { readonly name: string; readonly examination: Examination }[] = [];
   readonly #filters: readonly Filter[];
   readonly #early: ReadonlyMap<Filter, Examination>;
-  readonly #copies = new SharedCopies();
+  readonly #copies = new ContentCopies();
 
   constructor(filters: readonly Filter[], envelope: OpenEnvelope) {
     this.#envelope = envelope;

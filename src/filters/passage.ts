@@ -6,9 +6,10 @@
  *             └────── a promise from `write` while there is more than a little ──────┘
  *
  * A client chooses how its content falls into spans (a dot on each line makes each line one); that what a filter costs
- * follows from bytes, not from spans, is the work of whoever copies small ones side by side (shared_copies.ts).
+ * follows from bytes, not from spans, is the work of whoever copies small ones side by side (content_copies.ts).
  */
 import { LIMITS } from '../config/limits.ts';
+import { FilterFailure } from './filter.ts';
 
 export type PassageListener = {
   /** The reader waits for content: the filter owes nothing. */
@@ -82,17 +83,18 @@ export class Passage {
     return chunk === undefined ? this.#awaited() : chunk;
   }
 
-  /** Of content of so many bytes at most all; else what has come when there is more. */
+  /** Of content of so many bytes at most all; else what has come when there is more. Rejects when it was dropped. */
   async gather(bytesMax: number): Promise<Gathered> {
     const pieces: Uint8Array[] = [];
     let bytes = 0;
     while (bytes <= bytesMax) {
       const chunk = await this.read();
-      if (chunk === null) return { pieces, bytes, whole: !this.#dropped };
+      if (chunk === null) break;
       pieces.push(chunk);
       bytes += chunk.length;
     }
-    return { pieces, bytes, whole: false };
+    if (this.#dropped) throw new FilterFailure('aborted', 'nobody waits for it any more');
+    return { pieces, bytes, whole: bytes <= bytesMax };
   }
 
   async #awaited(): Promise<Uint8Array | null> {

@@ -24,7 +24,7 @@ export async function openWire(address: FilterAddress, net: FilterNet, onOpening
     return Wire.opened((handler) => Connection.openPath(address.path, net.deadlines, handler), onOpening);
   }
   const hosts = await net.lookUp(address.host);
-  let failure = new FilterFailure('unreachable', `${address.host} has no address`);
+  let failure: FilterFailure | null = null;
   for (const host of hosts) {
     try {
       return await Wire.opened((handler) => Connection.open(host, address.port, net.deadlines, handler), onOpening);
@@ -33,7 +33,7 @@ export async function openWire(address: FilterAddress, net: FilterNet, onOpening
       failure = error;
     }
   }
-  throw failure;
+  throw failure ?? new FilterFailure('unreachable', `${address.host} has no address`);
 }
 
 export class Wire implements OpeningHandler {

@@ -12,7 +12,7 @@ const PIECE_BYTES = 16_384;
 
 export type Copy = { readonly chunk: Uint8Array; readonly from: number; readonly to: number };
 
-export class SharedCopies {
+export class ContentCopies {
   #piece: Buffer | null = null;
   #used = 0;
 
