@@ -62,15 +62,24 @@ function fieldOf(texts: string): Buffer {
 }
 
 const INSTREAM = Buffer.from('zINSTREAM\0');
+const IDSESSION = Buffer.from('zIDSESSION\0');
 
+/** In a session it goes on, and its answers are numbered. */
 function clamd(socket: Socket, newReading: NewReading): void {
-  const reading = newReading();
-  let begun = false;
+  let reading: Reading | null = null;
+  let session = false;
+  let commands = 0;
+  const begins = (bytes: Buffer, command: Buffer): boolean => bytes.subarray(0, command.length).equals(command);
   inPieces(socket, (bytes) => {
-    if (!begun) {
-      if (bytes.length < INSTREAM.length) return 0;
-      if (!bytes.subarray(0, INSTREAM.length).equals(INSTREAM)) socket.destroy();
-      begun = true;
+    if (reading === null) {
+      if (bytes.indexOf(0) === -1) return 0;
+      if (!session && begins(bytes, IDSESSION)) {
+        session = true;
+        return IDSESSION.length;
+      }
+      if (!begins(bytes, INSTREAM)) socket.destroy();
+      reading = newReading();
+      commands++;
       return INSTREAM.length;
     }
     if (bytes.length < 4 || bytes.length < 4 + bytes.readUInt32BE(0)) return 0;
@@ -78,7 +87,9 @@ function clamd(socket: Socket, newReading: NewReading): void {
     if (end > 4) reading.bytes(bytes.subarray(4, end));
     else {
       reading.end();
-      socket.end('stream: OK\0');
+      reading = null;
+      if (session) socket.write(`${commands}: stream: OK\0`);
+      else socket.end('stream: OK\0');
     }
     return end;
   });
