@@ -321,8 +321,8 @@ const TABLE = {
     'failed (malformed)',
   ],
   milterAheadBytes: [
-    65_536,
-    'told to a milter before it has answered; most of it is in its socket',
+    131_072,
+    'told to a milter before it has answered, two pieces of a body; it is in the socket, or waits for that',
     'replies are waited for before more is told',
   ],
   milterProgressMax: [10_000, 'a filter at work says so once a second or so', 'failed (malformed)'],

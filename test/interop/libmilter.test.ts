@@ -28,7 +28,7 @@ lib.smfi_setreply.argtypes = [ptr, text, text, text]
 lib.smfi_addheader.argtypes = [ptr, text, text]
 lib.smfi_getsymval.argtypes, lib.smfi_getsymval.restype = [ptr, text], text
 lib.smfi_register.argtypes = [Description]
-heard = []
+heard, late = [], []
 def refuse(context, code, enhanced, words):
     assert lib.smfi_setreply(context, code, enhanced, words) == 0
     return REJECT if code.startswith(b'5') else TEMPFAIL
@@ -49,11 +49,20 @@ def rcpt(context, arguments):
     if b'full' in address: return refuse(context, b'452', b'4.2.2', b'Full')
     heard.append(address)
     return CONTINUE
+def header(context, name, value):
+    if b'decided' in heard: late.append(b'late')
+    if name != b'X-Verdict': return CONTINUE
+    heard.append(b'decided')
+    return {b'reject': REJECT, b'tempfail': TEMPFAIL, b'discard': DISCARD, b'accept': ACCEPT}[value]
+def body(context, bytes, count):
+    if b'decided' in heard: late.append(b'late')
+    return CONTINUE
 def eom(context):
-    lib.smfi_addheader(context, b'X-Heard', b' '.join(heard))
+    lib.smfi_addheader(context, b'X-Heard', b' '.join(heard + late))
     return CONTINUE
 kinds = dict(Description._fields_)
-handlers = {'connect': connect, 'helo': helo, 'mail': mail, 'rcpt': rcpt, 'eom': eom}
+handlers = {'connect': connect, 'helo': helo, 'mail': mail, 'rcpt': rcpt, 'header': header,
+    'body': body, 'eom': eom}
 lib.smfi_setconn(sys.argv[1].encode())
 description = Description(b'words', 0x01000001, 0xff, **{name: kinds[name](each) for name, each in handlers.items()})
 lib.smfi_register(description)
@@ -99,6 +108,25 @@ describe('libmilter', { skip: INTEROP_SKIPPED }, () => {
       const { content, recipients } = await inside.receivedId(/queued as (\S+)/.exec(queued)![1]!);
       assert.match(content, new RegExp(`^X-Heard: connect helo mail bob@${DOMAIN}\r$`, 'm'));
       assert.deepEqual(recipients, [`bob@${DOMAIN}`]);
+    }
+  });
+
+  test('decides at a field, with the rest of the message told ahead, and the next ones go on', async () => {
+    for (const [verdict, code] of [
+      ['reject', 550],
+      ['tempfail', 451],
+      ['accept', 250],
+    ] as const) {
+      await client.command('MAIL FROM:<a@client.example>', 250);
+      await client.command(rcpt('bob'), 250);
+      await client.command('DATA', 354);
+      await client.command(`X-Verdict: ${verdict}\r\n${TEXT}.`, code);
+      await client.command('MAIL FROM:<a@client.example>', 250);
+      await client.command(rcpt('bob'), 250);
+      await client.command('DATA', 354);
+      const { text: queued } = await client.command(`${TEXT}.`, 250);
+      const { content } = await inside.receivedId(/queued as (\S+)/.exec(queued)![1]!);
+      assert.match(content, new RegExp(`^X-Heard: connect helo mail bob@${DOMAIN}\r$`, 'm'), 'nothing came too late');
     }
   });
 
