@@ -1,6 +1,7 @@
 /** Commands that are told to a milter ahead of its replies to those before, and what its replies then mean. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { LIMITS } from '../../../src/config/limits.ts';
 import type { Findings } from '../../../src/filters/filter.ts';
 import { Changes, within } from '../../support/deadline.ts';
 import type { MilterCommand, MilterScript } from '../../support/fake_milter.ts';
@@ -113,7 +114,8 @@ test('of a large body no more is told ahead than a little', async () => {
   const findings = examine(filter, content);
   await milter.heard('B', 1);
   await new Promise((resolve) => setTimeout(resolve, 50)); // what would come is told by then, but for a slow machine
-  assert.ok(milter.told('B').join('').length <= 3 * 65_536, `${milter.told('B').join('').length} bytes`);
+  const bytes = milter.told('B').join('').length;
+  assert.ok(bytes <= LIMITS.milterAheadBytes + 65_535, `${bytes} bytes`);
   first.resolve([reply('c')]);
   const { verdict, failure } = await within('findings', findings);
   assert.deepEqual([verdict, failure], ['accept', undefined]);
