@@ -64,8 +64,8 @@ export const relayFilters: Scenario = {
     `${LARGE_SESSIONS} sessions at once, each with one message of ${LARGE_BYTES} bytes, through new ones of either ` +
     `kind, with ${mib(MEMORY_BYTES_MAX)} for content that waits for its delivery`,
   bound:
-    'CPU, most of it system calls: a message is sixteen steps of the milter protocol with a reply to each, a request ' +
-    `of HTTP, and a connection to clamd. It would surprise: more than ${CPU_MS_MAX} ms a message for the three ` +
+    'CPU, most of it system calls: a message is five exchanges with the milter, which replies to sixteen steps, a ' +
+    `request of HTTP, and a command to clamd. It would surprise: more than ${CPU_MS_MAX} ms a message for the three ` +
     `together; more than ${SESSION_BYTES_MAX / 1000} KB of memory a session more than without, which would mean that ` +
     'content is buffered for a filter',
   checks:

@@ -109,7 +109,7 @@ test('of a large body no more is told ahead than a little', async () => {
   const content = Buffer.concat([Buffer.from('A: b\r\n\r\n'), body]);
   const first = Promise.withResolvers<readonly Buffer[]>();
   const { filter } = await started({
-    answer: ({ letter }) => (letter === 'B' && milter.told('B').length === 1 ? first.promise : undefined),
+    answer: ({ letter }) => (letter === 'B' ? first.promise : undefined),
   });
   const findings = examine(filter, content);
   await milter.heard('B', 1);
