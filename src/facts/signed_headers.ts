@@ -8,15 +8,10 @@ import type { Canonicalisation } from '../scanner/body_hasher.ts';
 import { withoutSignature } from './tags.ts';
 
 /** Name in lower case, no blanks round the colon, lines unfolded, runs of blanks one SP, none at the end. */
-export function relaxedField(name: string, value: string): string {
-  const text = FOLDED.test(value) ? value.replace(/\r?\n/g, '').replace(/[ \t]+/g, ' ') : value;
-  const from = text.startsWith(' ') ? 1 : 0;
-  const to = text.endsWith(' ') ? text.length - 1 : text.length;
-  return `${name}:${text.slice(from, to)}`;
-}
-
-/** Most values are on one line, with single blanks: nothing is to be done within them. */
-const FOLDED = /[\t\n]| {2}/;
+export const relaxedField = (name: string, value: string): string => {
+  const unfolded = value.includes('\n') ? value.replace(/\r?\n/g, '') : value;
+  return `${name}:${unfolded.replace(/[ \t]+/g, ' ').replace(/^ | $/g, '')}`;
+};
 
 export class SignedHeaders {
   readonly #text: string;
