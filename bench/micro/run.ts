@@ -17,6 +17,7 @@ const FILES = [
   'edits.ts',
   'authentication.ts',
   'filters.ts',
+  'log.ts',
 ] as const;
 const nameOf = (file: string): string => file.replace(/\.ts$/, '');
 

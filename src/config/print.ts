@@ -4,7 +4,7 @@ import { OPTIONS, variableOf } from './options.ts';
 import type { Route } from './parsers.ts';
 
 /** For the log: the same shape, every password and user replaced. Keys are named by file, and stay. */
-export function redact(config: Config): Readonly<Record<string, unknown>> {
+export function redact(config: Config) {
   const hidden = (route: Route) => (route.credentials === undefined ? route : { ...route, credentials: '(hidden)' });
   const { insideRoute, outsideRoute } = config;
   return {

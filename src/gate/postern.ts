@@ -30,7 +30,7 @@ import { inspectSpool } from '../spool/inspection.ts';
 import { readSpoolSpace } from '../spool/space.ts';
 import { SpoolFolderError } from '../spool/survey.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { LogSink } from '../telemetry/log.ts';
+import { LogSink } from '../telemetry/log_sink.ts';
 import { createMetricsMemory, Metrics, mainRow, totalOf } from '../telemetry/metrics.ts';
 import type { Health, StatusReport, StatusSource } from '../telemetry/status.ts';
 import type { Listen } from './acceptor.ts';

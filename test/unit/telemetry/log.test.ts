@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { mock, test } from 'node:test';
-import { BatchingLogger, LogSink } from '../../../src/telemetry/log.ts';
-import { temporaryFolder } from '../../support/folders.ts';
+import fc from 'fast-check';
+import pino from 'pino';
+import type { EventName } from '../../../src/telemetry/events.ts';
+import { EVENTS } from '../../../src/telemetry/events.ts';
+import type { Fields } from '../../../src/telemetry/log.ts';
+import { BatchingLogger, LineLogger } from '../../../src/telemetry/log.ts';
 
 const LIMITS = { batchBytes: 65_536, batchMs: 50, valueCharsMax: 500, bufferBytesMax: 1 << 20 };
+
+/** What `log` writes of one event. */
+function lineOf(event: EventName, fields: Fields, charsMax = LIMITS.valueCharsMax): string {
+  let said = '';
+  new LineLogger('debug', charsMax, { shard: 3 }, (line) => (said += line)).log(event, fields);
+  return said;
+}
 
 const parsed = (lines: string) =>
   lines
@@ -84,34 +93,65 @@ test('long texts are cut, passwords hidden, line ends escaped', () => {
   assert.ok(!/p1|p2|p3/.test(said));
 });
 
-test('the sink writes its own lines and those of shards, in order', async () => {
-  const file = path.join(temporaryFolder('log'), 'out');
-  const sink = new LogSink('info', LIMITS, () => assert.fail('nothing is dropped'), file);
-  sink.log('ready', { outside: ['127.0.0.1:25'] });
-  sink.write('{"event":"accepted"}\n');
-  sink.log('stopped');
-  await sink.end();
-  sink.write('{"event":"late"}\n');
-  const text = readFileSync(file, 'utf8');
-  assert.match(text, /"event":"ready"/);
-  assert.deepEqual(
-    parsed(text).map(({ event }) => event),
-    ['ready', 'accepted', 'stopped'],
+test('a line has the bytes that pino would write', ({ mock }) => {
+  mock.timers.enable({ apis: ['Date'], now: Date.UTC(2026, 10, 24, 12, 0, 0, 7) });
+  let said = '';
+  const paths = ['password', 'credentials', 'authorization', 'secret', 'key', 'pem'];
+  const oracle = pino(
+    {
+      level: 'debug',
+      base: { shard: 3 },
+      formatters: { level: (level) => ({ level }) },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: { paths, censor: '(hidden)' },
+    },
+    { write: (line) => (said = line) },
+  );
+  const name = fc.string().map((text) => `_${text}`); // a number would stand before `event`, a secret may be anywhere
+  const key = fc.oneof(name, fc.constantFrom('shard', 'ms', ...paths));
+  const value = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom(
+      '\ud83d',
+      '"\\\n\u2028\u007f\0',
+      '\r\n{"event":"forged"}',
+      Number.NaN,
+      Number.NEGATIVE_INFINITY,
+      -0,
+    ),
+    fc.double(),
+    fc.integer(),
+    fc.boolean(),
+    fc.constant(null),
+    fc.array(fc.oneof(fc.string(), fc.double(), fc.dictionary(name, fc.string()))),
+  );
+  const fields = fc.dictionary(key, value);
+  fc.assert(
+    fc.property(fields, fc.constantFrom(...(Object.keys(EVENTS) as EventName[])), (some, event) => {
+      oracle[EVENTS[event][0]]({ event, ...some });
+      assert.equal(lineOf(event, some), said);
+    }),
   );
 });
 
-test('a sink that is not read drops lines, counts them, and says so', async () => {
-  const file = path.join(temporaryFolder('log'), 'out');
-  let dropped = 0;
-  const sink = new LogSink('info', { ...LIMITS, bufferBytesMax: 400 }, (lines) => (dropped += lines), file);
-  sink.write(`{"event":"session","text":"${'x'.repeat(150)}"}\n`);
-  sink.write(`{"event":"session","text":"${'y'.repeat(250)}"}\n{"event":"session"}\n`); // the file is not even open
-  assert.equal(dropped, 2);
-  sink.log('stopped');
-  await sink.end();
-  const events = parsed(readFileSync(file, 'utf8'));
-  assert.deepEqual(
-    events.map(({ event, lines }) => (lines === undefined ? event : `${event} ${lines}`)),
-    ['session', 'log-dropped 2', 'stopped'],
+test('a line has the time of its event, to the millisecond, in each second, and when the clock goes back', ({
+  mock,
+}) => {
+  const start = Date.UTC(2026, 11, 31, 23, 59, 59, 998);
+  mock.timers.enable({ apis: ['Date'], now: start });
+  const times: unknown[] = [];
+  const logger = new LineLogger('info', 500, {}, (line) => times.push(...parsed(line).map(({ time }) => time)));
+  for (const ms of [0, 1, 2, 3, 12, 125, 1001, 1002, -1000, 0]) {
+    mock.timers.setTime(start + ms);
+    logger.log('stopped');
+    assert.equal(times.at(-1), new Date(start + ms).toISOString());
+  }
+});
+
+test('what is as long as the bound stays whole; one more is cut, and its neighbours are not', () => {
+  assert.match(
+    lineOf('session', { a: 'x'.repeat(8), b: 'y'.repeat(9), c: undefined, d: 2 }, 8),
+    /"a":"x{8}","b":"y{8}…","d":2\}\n$/,
   );
+  assert.match(lineOf('session', { list: ['z'.repeat(8), 'z'.repeat(9), 1, null] }, 8), /\["z{8}","z{8}…",1,null\]/);
 });
