@@ -35,46 +35,52 @@ export type LogLimits = {
 const SECRET_KEYS: ReadonlySet<string> = new Set(['password', 'credentials', 'authorization', 'secret', 'key', 'pem']);
 const HIDDEN = '(hidden)';
 
+/** What stands before and behind the time of every line of an event: the fewer pieces, the cheaper is a batch of them. */
+type Frame = readonly [before: string, behind: string];
+
+const MILLISECONDS = Array.from({ length: 1000 }, (_, ms) => String(ms).padStart(3, '0'));
+
 /** Writes one line, with its end, an event. */
 export class LineLogger implements Logger {
-  readonly #threshold: number;
+  /** Of the events that are said at all. */
+  readonly #frames: ReadonlyMap<EventName, Frame>;
   readonly #charsMax: number;
-  readonly #base: string;
   readonly #write: (line: string) => void;
   #second = Number.NaN;
   #secondText = '';
 
   /** `base`: what each line says, behind its time. */
   constructor(level: Level, charsMax: number, base: Fields, write: (line: string) => void) {
-    this.#threshold = LEVELS[level];
+    this.#frames = framesOf(level, base);
     this.#charsMax = charsMax;
-    this.#base = membersOf(base);
     this.#write = write;
   }
 
   log(event: EventName, fields: Fields = {}): void {
-    const [level] = EVENTS[event];
-    if (LEVELS[level] < this.#threshold) return;
-    const members = membersOf(fitting(fields, this.#charsMax));
-    this.#write(`{"level":"${level}","time":"${this.#now()}"${this.#base},"event":"${event}"${members}}\n`);
-  }
-
-  /** As toISOString says it; lines of one second share most of it. */
-  #now(): string {
+    const frame = this.#frames.get(event);
+    if (frame === undefined) return;
+    const json = JSON.stringify(fitting(fields, this.#charsMax)); // a control character is escaped: none ends the line
     const ms = wallMs();
     const second = Math.floor(ms / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#secondText = new Date(second * 1000).toISOString().slice(0, -'000Z'.length);
-    }
-    return `${this.#secondText}${String(ms - second * 1000).padStart(3, '0')}Z`;
+    if (second !== this.#second) this.#turnTo(second);
+    const time = this.#secondText + MILLISECONDS[ms - second * 1000]!;
+    this.#write(`${frame[0]}${time}${frame[1]}${json === '{}' ? '' : ','}${json.slice(1)}\n`);
+  }
+
+  #turnTo(second: number): void {
+    this.#second = second;
+    this.#secondText = new Date(second * 1000).toISOString().slice(0, -'000Z'.length);
   }
 }
 
-/** To stand behind other members of an object. JSON escapes every control character, so no text ends the line. */
-function membersOf(fields: Fields): string {
-  const json = JSON.stringify(fields);
-  return json === '{}' ? '' : `,${json.slice(1, -1)}`;
+function framesOf(threshold: Level, base: Fields): ReadonlyMap<EventName, Frame> {
+  const frames = new Map<EventName, Frame>();
+  for (const [event, [level]] of Object.entries(EVENTS) as [EventName, readonly [Level, string]][]) {
+    if (LEVELS[level] < LEVELS[threshold]) continue;
+    const behind = JSON.stringify({ ...base, event }).slice(1, -1);
+    frames.set(event, [`{"level":"${level}","time":"`, `Z",${behind}`]);
+  }
+  return frames;
 }
 
 /** `fields` itself where nothing in it is to be hidden or cut, as nearly always. */
