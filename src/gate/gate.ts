@@ -57,6 +57,8 @@ const COUNTED = {
 /** What the gate needs of the supervisor. */
 export interface Dispatcher {
   dispatch(visitor: Visitor): boolean;
+  /** Counts the sessions that shards have closed until now as ended. */
+  hearClosings(): void;
   /** A shard is on its way; else all of them are broken. */
   readonly recovering: boolean;
 }
@@ -143,6 +145,7 @@ export class Gate {
     if (this.#stopping) return 'shuttingDown';
     const deferral = this.#pressure.deferral(side);
     if (deferral !== null) return deferral.connection;
+    this.#dispatcher.hearClosings();
     const refusal = this.#admission.admit(key, monotonicMs(), balanced);
     if (refusal !== null) return refusal;
     if (!this.#dispatcher.dispatch({ accepted, door: { address, door, side, balanced, local }, clientKey: key })) {

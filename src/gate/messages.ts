@@ -1,7 +1,7 @@
 /**
  * The one vocabulary between the main thread and a shard, over the MessagePort that comes with the shard's task.
  *
- *   main ──connection, tls, policy, drain──► shard ──ready, closed, broken, lines──► main
+ *   main ──connection, tls, policy, drain──► shard ──ready, broken, lines──► main
  *   main ──ask, more, cancel──► shard ──answer──► main      the operator's questions (questions.ts)
  *
  * A shard's task (Piscina runs one a shard) ends well after `drain`, and badly when the shard dies.
@@ -27,6 +27,8 @@ export type ShardTask = {
   readonly ticketSecret: Uint8Array;
   readonly metrics: MetricsMemory;
   readonly siteCounts: SharedArrayBuffer;
+  /** The memory of closings.ts. */
+  readonly closings: SharedArrayBuffer;
   /** The word of relay/pressure_word.ts. */
   readonly pressure: SharedArrayBuffer;
   readonly port: MessagePort;
@@ -34,8 +36,8 @@ export type ShardTask = {
 };
 
 export type ToShard =
-  /** Main has no hold on it any more, but for what the handover says. */
-  | { readonly tag: 'connection'; readonly accepted: Accepted; readonly door: Door; readonly clientKey: string }
+  /** Main has no hold on it any more, but for what the handover says. `place`: the session's, for closings.ts. */
+  | { readonly tag: 'connection'; readonly accepted: Accepted; readonly door: Door; readonly place: number }
   /** For STARTTLS from now on. */
   | { readonly tag: 'tls'; readonly material: TlsMaterial }
   /** In force from the next transaction on. */
@@ -51,8 +53,6 @@ export type ToShard =
 export type FromShard =
   /** The journal is replayed; in this thread. */
   | { readonly tag: 'ready'; readonly threadId: number }
-  /** One client key a closed session, in batches. */
-  | { readonly tag: 'closed'; readonly clientKeys: readonly string[] }
   /** The journal failed for good: send no more sockets. */
   | { readonly tag: 'broken'; readonly detail: string }
   /** Log lines, each with its line end. */

@@ -213,10 +213,11 @@ export class Postern {
     this.#watch = new PressureWatch({ limits: config, probes, word, metrics, logger });
     const { slots } = this.#supervisor;
     const clients = () => this.#gate.clients;
+    const hearClosings = () => this.#supervisor.hearClosings();
     const pressure = () => this.#watch.report();
     const rules = () => this.#policy.rules.totals();
     const filters = () => this.#policy.filters.totals();
-    this.#status = new Status({ hostname, slots, memory, metrics, clients, pressure, rules, filters });
+    this.#status = new Status({ hostname, slots, memory, metrics, clients, hearClosings, pressure, rules, filters });
   }
 
   /** For `startPostern` only. */

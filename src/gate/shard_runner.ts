@@ -14,6 +14,7 @@ import type { Shard, ShardContext } from '../relay/shard.ts';
 import { BatchingLogger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Answers } from './answers.ts';
+import { ClosingsWriter } from './closings.ts';
 import type { HandoverMemory } from './handover.ts';
 import { take } from './handover.ts';
 import type { FromShard, ShardTask, ToShard } from './messages.ts';
@@ -38,7 +39,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
   const lastLines = () => logger.flush();
   process.once('exit', lastLines); // a thread that dies of a defect still says what led to it
   const metrics = new Metrics(task.metrics, shard);
-  const closed = new ClosedSessions((clientKeys) => post({ tag: 'closed', clientKeys }));
+  const closings = new ClosingsWriter(task.closings);
   const running = await start({
     shard,
     config,
@@ -50,7 +51,7 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
     ticketSecret: task.ticketSecret,
     siteCounts: task.siteCounts,
     pressure: task.pressure,
-    onSessionClosed: (clientKey) => closed.add(clientKey),
+    onSessionClosed: (place) => closings.add(place),
     onBroken: (detail) => post({ tag: 'broken', detail }),
   });
   const stopGauges = keepGauges(running, metrics);
@@ -60,35 +61,8 @@ export async function runShard(task: ShardTask, start: StartShard): Promise<void
   } finally {
     stopGauges();
     process.off('exit', lastLines);
-    closed.flush();
     logger.flush();
     port.close();
-  }
-}
-
-/**
- * Sessions closed in this turn of the event loop. Later reports would refuse a client for sessions that it has ended.
- */
-class ClosedSessions {
-  readonly #report: (clientKeys: readonly string[]) => void;
-  #keys: string[] = [];
-  #soon: NodeJS.Immediate | null = null;
-
-  constructor(report: (clientKeys: readonly string[]) => void) {
-    this.#report = report;
-  }
-
-  add(clientKey: string): void {
-    this.#keys.push(clientKey);
-    this.#soon ??= setImmediate(() => this.flush());
-  }
-
-  flush(): void {
-    if (this.#soon !== null) clearImmediate(this.#soon);
-    this.#soon = null;
-    if (this.#keys.length === 0) return;
-    this.#report(this.#keys);
-    this.#keys = [];
   }
 }
 
@@ -102,8 +76,7 @@ function obeyUntilDrained(
     port.on('message', (message: ToShard) => {
       switch (message.tag) {
         case 'connection':
-          if (take(handover, message.accepted))
-            shard.accept(socketOf(message.accepted), message.door, message.clientKey);
+          if (take(handover, message.accepted)) shard.accept(socketOf(message.accepted), message.door, message.place);
           return;
         case 'tls':
           shard.reloadTls(message.material);

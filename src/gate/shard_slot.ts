@@ -10,6 +10,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { ShardState } from '../telemetry/status.ts';
+import type { ClosingsReader } from './closings.ts';
 import { Handover } from './handover.ts';
 import type { ToShard } from './messages.ts';
 import { Questions } from './questions.ts';
@@ -26,9 +27,11 @@ export class ShardSlot {
   threadId = 0;
   restarts = 0;
   startedMs = 0;
-  /** Sessions by client key: what must be released when the shard dies. */
-  #clients = new Map<string, number>();
-  #sessions = 0;
+  /** While it lives: what it closes after that is released already. */
+  closings: ClosingsReader | null = null;
+  /** The client keys of its sessions by their places, null where none is: what must be released when the shard dies. */
+  #clients: (string | null)[] = [];
+  #freePlaces: number[] = [];
   #earlyDeaths = 0;
 
   constructor(shard: number) {
@@ -41,27 +44,37 @@ export class ShardSlot {
   }
 
   get sessions(): number {
-    return this.#sessions;
+    return this.#clients.length - this.#freePlaces.length;
   }
 
-  sessionBegun(clientKey: string): void {
-    this.#sessions++;
-    this.#clients.set(clientKey, (this.#clients.get(clientKey) ?? 0) + 1);
+  /** Its place, until `sessionEnded`. */
+  sessionBegun(clientKey: string): number {
+    const place = this.#freePlaces.pop() ?? this.#clients.length;
+    this.#clients[place] = clientKey;
+    return place;
   }
 
-  sessionEnded(clientKey: string): void {
-    const count = this.#clients.get(clientKey);
-    assert(count !== undefined, 'a shard closes sessions that it was given');
-    this.#sessions--;
-    if (count === 1) this.#clients.delete(clientKey);
-    else this.#clients.set(clientKey, count - 1);
+  /** Whose it was. */
+  sessionEnded(place: number): string {
+    const clientKey = this.#clients[place];
+    assert(typeof clientKey === 'string', 'a shard closes sessions that it was given');
+    this.#clients[place] = null;
+    this.#freePlaces.push(place);
+    return clientKey;
+  }
+
+  /** Whose session the shard has closed, one at a time; null: no more until now. */
+  nextClosed(): string | null {
+    const place = this.closings?.next() ?? null;
+    return place === null ? null : this.sessionEnded(place);
   }
 
   /** The client keys of all its sessions, one each; they are forgotten here. */
   releaseSessions(): readonly string[] {
-    const keys = [...this.#clients].flatMap(([key, count]) => Array.from({ length: count }, () => key));
-    this.#clients = new Map();
-    this.#sessions = 0;
+    const keys = this.#clients.filter((clientKey) => clientKey !== null);
+    this.#clients = [];
+    this.#freePlaces = [];
+    this.closings = null;
     return keys;
   }
 

@@ -14,6 +14,8 @@ export type StatusParts = {
   /** The main thread's row. */
   readonly metrics: Metrics;
   readonly clients: () => number;
+  /** What is counted as open is so. */
+  readonly hearClosings: () => void;
   readonly pressure: () => PressureReport;
   readonly rules: () => readonly RuleTotal[];
   readonly filters: () => readonly FilterTotal[];
@@ -41,6 +43,7 @@ export class Status implements StatusSource {
   }
 
   report(): StatusReport {
+    this.#parts.hearClosings();
     const { hostname, memory, pressure, slots } = this.#parts;
     const total = (...ids: (CounterId | GaugeId)[]) => ids.reduce((sum, id) => sum + totalOf(memory, id), 0);
     return {
@@ -69,7 +72,8 @@ export class Status implements StatusSource {
   }
 
   async metricsPage(): Promise<string> {
-    const { clients, filters, memory, metrics, rules } = this.#parts;
+    const { clients, filters, hearClosings, memory, metrics, rules } = this.#parts;
+    hearClosings();
     metrics.set('clients_tracked', clients());
     metrics.set('shards_ready', this.health().shardsReady);
     metrics.set('process_resident_bytes', process.memoryUsage.rss());

@@ -20,6 +20,7 @@ import { clearSiteCounts, siteCountsMemory } from '../relay/site_counts.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { MetricsMemory } from '../telemetry/metrics.ts';
 import { clearGauges } from '../telemetry/metrics.ts';
+import { ClosingsReader, closingsMemory } from './closings.ts';
 import { Handover } from './handover.ts';
 import { HeartbeatWatch, type Patience } from './heartbeat.ts';
 import type { FromShard, ShardTask, ToShard } from './messages.ts';
@@ -120,16 +121,23 @@ export class Supervisor {
     if (this.#phase !== 'serving') return false;
     const slot = this.#leastLoaded();
     if (slot === null || slot.port === null) return false;
-    const { accepted } = visitor;
-    const message: ToShard = { tag: 'connection', ...visitor };
+    const { clientKey, accepted, door } = visitor;
+    const place = slot.sessionBegun(clientKey);
+    const message: ToShard = { tag: 'connection', accepted, door, place };
     slot.handover.give(accepted);
     try {
       slot.port.postMessage(message, typeof accepted === 'number' ? [] : [accepted]);
+      return true;
     } catch {
-      return false; // the client has gone: its socket has no handle to transfer
+      slot.sessionEnded(place); // the client has gone: its socket has no handle to transfer
+      return false;
     }
-    slot.sessionBegun(visitor.clientKey);
-    return true;
+  }
+
+  hearClosings(): void {
+    for (const slot of this.slots) {
+      for (let key = slot.nextClosed(); key !== null; key = slot.nextClosed()) this.#settings.onSessionEnded(key);
+    }
   }
 
   /** A shard is on its way back; else all that there are have failed journals. */
@@ -187,6 +195,7 @@ export class Supervisor {
     const { config, node, metricsMemory, pressureMemory } = this.#settings;
     const { port1, port2 } = new MessageChannel();
     slot.handover = new Handover();
+    const closings = closingsMemory(config.connectionsMax);
     const task = {
       shard: slot.shard,
       node,
@@ -196,12 +205,14 @@ export class Supervisor {
       ticketSecret: this.#settings.ticketSecret,
       metrics: metricsMemory,
       siteCounts: this.#siteCounts,
+      closings,
       pressure: pressureMemory,
       port: port2,
       handover: slot.handover.memory,
     };
     slot.state = 'starting';
     slot.port = port1;
+    slot.closings = new ClosingsReader(closings);
     slot.startedMs = monotonicMs();
     port1.on('message', (message: FromShard) => this.#heard(slot, message));
     // Two handlers, not then().catch(): what `#ended` throws is our defect, and must not pass for a shard's death.
@@ -216,12 +227,6 @@ export class Supervisor {
     switch (message.tag) {
       case 'ready':
         return this.#ready(slot, message.threadId);
-      case 'closed':
-        for (const clientKey of message.clientKeys) {
-          slot.sessionEnded(clientKey);
-          this.#settings.onSessionEnded(clientKey);
-        }
-        return;
       case 'broken':
         if (slot.state === 'ready' || slot.state === 'starting') slot.state = 'broken';
         this.#settings.logger.log('shard-broken', { shard: slot.shard, detail: message.detail });
@@ -251,6 +256,7 @@ export class Supervisor {
    * two threads are ever at one journal. Until then nothing is sent to it.
    */
   #endHung(slot: ShardSlot): void {
+    this.hearClosings();
     slot.state = 'waiting';
     this.#settings.logger.log('shard-hung', { shard: slot.shard, sessions: slot.sessions });
     this.#settings.onHung();
@@ -263,6 +269,7 @@ export class Supervisor {
     this.#hearLastWords(slot);
     slot.queue.died();
     for (const descriptor of slot.handover.recall()) socketOf(descriptor).destroy();
+    this.hearClosings();
     const lost = slot.releaseSessions();
     for (const clientKey of lost) onSessionEnded(clientKey);
     clearSiteCounts(this.#siteCounts, slot.shard);

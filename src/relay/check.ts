@@ -8,7 +8,6 @@
  */
 import type { Asked } from '../facts/gather.ts';
 import type { Side } from '../message/envelope.ts';
-import { clientKey } from '../net/addresses.ts';
 import type { Clause } from '../policy/decisive.ts';
 import type { Facts, Stage } from '../policy/facts.ts';
 import type { Action, Trial } from '../policy/rules.ts';
@@ -115,7 +114,7 @@ class Check {
 
   async #talk(side: Side): Promise<void> {
     const { address, door, login } = this.#request;
-    const peer = { address, door, clientKey: clientKey(address) };
+    const peer = { address, door, place: 0 };
     const caller: Caller = { ...this.#relay.frontDoor.direct(peer, side), login };
     const settings = this.#relay.settings[side];
     const inspection = new Inspection(this.#relay, this.#relay.nextId(), caller, this.#witness());

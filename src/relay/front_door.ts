@@ -24,8 +24,8 @@ export type Caller = {
   readonly side: Side;
   /** The side of the listener. */
   readonly door: Side;
-  /** By this the gate counts the connection: the address of its other end. */
-  readonly clientKey: string;
+  /** By this the gate knows the connection (gate/closings.ts). */
+  readonly place: number;
   /** By this the client is counted here; null: it is not. */
   readonly countedKey: string | null;
   /** Who speaks for the client; null: it does so itself. */
@@ -44,7 +44,7 @@ export const loggedCaller = ({ side, address, proxy, login }: Caller) => ({
 });
 
 /** The other end of a connection. */
-export type Peer = { readonly address: string; readonly door: Side; readonly clientKey: string };
+export type Peer = { readonly address: string; readonly door: Side; readonly place: number };
 
 type Doors = Pick<
   Config,
@@ -81,8 +81,8 @@ export class FrontDoor {
   }
 
   /** Nobody speaks for it; the gate has said whose side it is on. */
-  direct({ address, door, clientKey }: Peer, side: Side): Caller {
-    return { address, side, door, clientKey, countedKey: null, proxy: null, name: null, login: null };
+  direct({ address, door, place }: Peer, side: Side): Caller {
+    return { address, side, door, place, countedKey: null, proxy: null, name: null, login: null };
   }
 
   /** Who is behind a balancer, or why not: a key of the reply table. */

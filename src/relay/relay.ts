@@ -67,7 +67,7 @@ export type RelayTools = {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly nextId: NextId;
-  readonly onSessionClosed: (clientKey: string) => void;
+  readonly onSessionClosed: (place: number) => void;
   readonly onBroken: (detail: string) => void;
 };
 
@@ -151,11 +151,11 @@ export class Relay {
     });
   }
 
-  sessionClosed(visit: Visit, caller: Pick<Caller, 'clientKey' | 'countedKey'>, reason: CloseReason): void {
+  sessionClosed(visit: Visit, caller: Pick<Caller, 'place' | 'countedKey'>, reason: CloseReason): void {
     this.metrics.count(ENDED[reason]);
     this.sessions.delete(visit);
     this.frontDoor.left(caller, monotonicMs());
-    this.#tools.onSessionClosed(caller.clientKey);
+    this.#tools.onSessionClosed(caller.place);
     if (this.sessions.size === 0) this.#noSession?.();
   }
 

@@ -54,7 +54,7 @@ export type ShardContext = {
   readonly logger: Logger;
   readonly siteCounts: SharedArrayBuffer;
   readonly pressure: SharedArrayBuffer;
-  readonly onSessionClosed: (clientKey: string) => void;
+  readonly onSessionClosed: (place: number) => void;
   readonly onBroken: (detail: string) => void;
 };
 
@@ -82,8 +82,8 @@ export class Shard {
     return this.#operator;
   }
 
-  accept(socket: net.Socket, { address, door, side, balanced }: Door, clientKey: string): void {
-    const peer = { address, door, clientKey };
+  accept(socket: net.Socket, { address, door, side, balanced }: Door, place: number): void {
+    const peer = { address, door, place };
     const relay = this.#relay;
     const session = balanced
       ? new BalancedConnection(relay, socket, peer)

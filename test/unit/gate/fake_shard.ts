@@ -2,7 +2,7 @@
  * A worker for tests of the gate: the real wire to main (shard_runner.ts) with a shard behind it that obeys its
  * clients.
  *
- *   greets with "hello SHARD SIDE KEY"; then, a line each: die · spin · break · log TEXT · quit · tls · heap ·
+ *   greets with "hello SHARD SIDE at ADDRESS"; then, a line each: die · spin · break · log TEXT · quit · tls · heap ·
  *   stall FILE (hears nothing until there is such a file, and dies)
  */
 import { existsSync } from 'node:fs';
@@ -25,19 +25,20 @@ async function start(context: ShardContext) {
   let tls = context.tls?.certs.length ?? 0;
   let drained: (() => void) | null = null;
   return {
-    accept(socket: Socket, door: Door, clientKey: string) {
+    accept(socket: Socket, door: Door, place: number) {
       sockets.add(socket);
       context.metrics.count('commands');
       socket.on('error', () => {});
       socket.on('close', () => {
         sockets.delete(socket);
-        context.onSessionClosed(clientKey);
+        context.onSessionClosed(place);
+        context.logger.log('scanner', { name: 'closed', why: '' });
         if (sockets.size === 0) drained?.();
       });
       socket.on('data', (lines) => {
         for (const line of lines.toString().trim().split('\n')) obey(socket, line);
       });
-      socket.write(`hello ${context.shard} ${door.side} ${clientKey} at ${door.local}\n`);
+      socket.write(`hello ${context.shard} ${door.side} at ${door.local}\n`);
     },
     reloadTls: () => {
       tls += 100;

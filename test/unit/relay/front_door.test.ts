@@ -13,7 +13,7 @@ const CONFIG = {
   workers: 2,
 };
 const T = 60_000_000;
-const balancer = (door: Peer['door'], address = '10.1.1.1'): Peer => ({ address, door, clientKey: address });
+const balancer = (door: Peer['door'], address = '10.1.1.1'): Peer => ({ address, door, place: 7 });
 const client = (address: string): Announced => ({ tag: 'client', address, port: 1 });
 const sideOf = (caller: Caller | string): string => (typeof caller === 'string' ? caller : caller.side);
 
@@ -42,8 +42,8 @@ describe('a client behind a balancer that is inside itself', () => {
     const caller = new FrontDoor(CONFIG).behindBalancer(balancer('outside'), client('192.0.2.7'), T);
     assert.ok(typeof caller !== 'string');
     assert.deepEqual(
-      [caller.address, caller.proxy, caller.clientKey, caller.countedKey],
-      ['192.0.2.7', '10.1.1.1', '10.1.1.1', '192.0.2.7'],
+      [caller.address, caller.proxy, caller.place, caller.countedKey],
+      ['192.0.2.7', '10.1.1.1', 7, '192.0.2.7'],
     );
   });
 
