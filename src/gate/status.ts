@@ -14,7 +14,7 @@ export type StatusParts = {
   /** The main thread's row. */
   readonly metrics: Metrics;
   readonly clients: () => number;
-  /** What is counted as open is so. */
+  /** Counts as ended what has ended until now. */
   readonly hearClosings: () => void;
   readonly pressure: () => PressureReport;
   readonly rules: () => readonly RuleTotal[];

@@ -35,7 +35,7 @@ export type LogLimits = {
 const SECRET_KEYS: ReadonlySet<string> = new Set(['password', 'credentials', 'authorization', 'secret', 'key', 'pem']);
 const HIDDEN = '(hidden)';
 
-/** What stands before and behind the time in each line of an event: the fewer pieces, the cheaper is a batch of them. */
+/** What stands before and behind the time in each line of an event: with fewer pieces a batch of them is cheaper. */
 type Frame = readonly [before: string, behind: string];
 
 const MILLISECONDS = Array.from({ length: 1000 }, (_, ms) => String(ms).padStart(3, '0'));

@@ -6,7 +6,7 @@ export type ShardReport = {
   readonly shard: number;
   readonly state: ShardState;
   readonly restarts: number;
-  /** As the gate counts them: from the moment that it is handed over to the report of its close. */
+  /** As the gate counts them: from its hand-over to its close. */
   readonly sessions: number;
   readonly messages: number;
   readonly ready: number;
