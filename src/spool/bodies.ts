@@ -13,12 +13,15 @@
  *   marks    [key, recipient, state, recipient, state, ...]
  *   state    1 delivered, 2 failed, [attempts, nextMs, detail, site, warned] waiting      nextMs: -1 while held
  */
-import { Packr } from 'msgpackr';
+import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import type { Edit, Envelope, Recipient } from '../message/envelope.ts';
 import type { ContentFile } from './message.ts';
 import type { Change, RecipientState } from './spool.ts';
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
+
+/** Over what was packed before: otherwise every twenty messages take a new buffer. The result is a view of it. */
+const pack = (body: unknown): Buffer => packr.pack(body, RESET_BUFFER_MODE);
 
 const HELD = -1;
 
@@ -53,10 +56,10 @@ export type MessageBody = {
   readonly file: ContentFile | null;
 };
 
-/** The result is a view of the packer's buffer: copy it before the next call. */
+/** The result is a view of the packer's buffer, and stands until the next call. */
 export function packMessage({ key, envelope, states, file }: MessageBody): Buffer {
   const { content } = envelope;
-  return packr.pack([
+  return pack([
     key,
     envelope.id,
     envelope.origin,
@@ -121,7 +124,7 @@ export type MarksBody = { readonly key: number; readonly changes: readonly Chang
 export function packMarks({ key, changes }: MarksBody): Buffer {
   const packed: (number | PackedState)[] = [key];
   for (const { recipient, state } of changes) packed.push(recipient, packState(state));
-  return packr.pack(packed);
+  return pack(packed);
 }
 
 export function unpackMarks(meta: Buffer): MarksBody {

@@ -10,6 +10,8 @@ import type { Change, Envelope, RecipientState, Row, SpoolFailure } from './spoo
 
 export interface EntryHost {
   readonly index: Rows;
+  /** A new message is durable: it has a row now. */
+  committed(key: number, copy: Copy, states: readonly RecipientState[] | null, place: Place): Row;
   /** A copy of a message is durable. */
   copied(row: Row, place: Place): void;
   /** The last recipient's final state is durable. */
@@ -46,17 +48,20 @@ abstract class MessageEntry extends Entry {
 /** A message that comes to this journal for the first time: accepted, or adopted. */
 export class CommitEntry extends MessageEntry {
   readonly urgent = false;
+  readonly #host: EntryHost;
   readonly #states: readonly RecipientState[] | null;
-  readonly #stored: (key: number, place: Place) => void;
+  readonly #stored: (row: Row) => void;
   readonly #reject: (failure: SpoolFailure) => void;
 
   constructor(
+    host: EntryHost,
     copy: Copy,
     states: readonly RecipientState[] | null,
-    stored: (key: number, place: Place) => void,
+    stored: (row: Row) => void,
     reject: (failure: SpoolFailure) => void,
   ) {
     super(copy);
+    this.#host = host;
     this.#states = states;
     this.#stored = stored;
     this.#reject = reject;
@@ -68,7 +73,7 @@ export class CommitEntry extends MessageEntry {
   }
 
   durable(segment: Segment): void {
-    this.#stored(this.sequence, this.place(segment));
+    this.#stored(this.#host.committed(this.sequence, this.copy, this.#states, this.place(segment)));
   }
 
   failed(failure: SpoolFailure): void {

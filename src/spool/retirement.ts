@@ -71,7 +71,7 @@ export class Retirement {
 
   /** Where the message's newest durable record is; null: it has none any more. */
   segmentOf(row: Row): Segment | null {
-    return this.#byGeneration.get(this.#host.index.place(row).generation) ?? null;
+    return this.#byGeneration.get(this.#host.index.generation(row)) ?? null;
   }
 
   /** The message's newest durable record is there now. */
@@ -88,7 +88,7 @@ export class Retirement {
   restore(row: Row): void {
     const segment = this.segmentOf(row);
     assert(segment !== null, 'a record is in a segment of the chain');
-    const { frameBytes } = this.#host.index.place(row);
+    const frameBytes = this.#host.index.frameBytes(row);
     segment.live++;
     segment.liveBytes += frameBytes;
     this.liveBytes += frameBytes;
@@ -96,7 +96,7 @@ export class Retirement {
 
   /** The message is gone: final durably, or lost. */
   drop(row: Row): void {
-    this.#endedBytes += this.#host.index.place(row).frameBytes;
+    this.#endedBytes += this.#host.index.frameBytes(row);
     this.#leave(row);
     this.#host.index.setPlace(row, NOWHERE);
   }
@@ -104,7 +104,7 @@ export class Retirement {
   #leave(row: Row): void {
     const segment = this.segmentOf(row);
     if (segment === null) return;
-    const { frameBytes } = this.#host.index.place(row);
+    const frameBytes = this.#host.index.frameBytes(row);
     segment.live--;
     segment.liveBytes -= frameBytes;
     this.liveBytes -= frameBytes;
@@ -188,7 +188,7 @@ export class Retirement {
     // Which these are is nowhere else: a set a segment would cost each message 40 bytes.
     for (const row of index.rowsIn(segment.generation)) {
       group.push(row);
-      bytes += index.place(row).frameBytes;
+      bytes += index.frameBytes(row);
       if (bytes < SPOOL_LIMITS.copyBytesMax) continue;
       await this.#copy(group);
       group = [];

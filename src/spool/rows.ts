@@ -253,6 +253,15 @@ export class Rows implements Index {
     return { generation: this.#row.generation[row]!, at: this.#row.at[row]!, frameBytes: this.#row.frameBytes[row]! };
   }
 
+  /** Of its place. */
+  generation(row: Row): number {
+    return this.#row.generation[row]!;
+  }
+
+  frameBytes(row: Row): number {
+    return this.#row.frameBytes[row]!;
+  }
+
   setPlace(row: Row, { generation, at, frameBytes }: Place): void {
     this.#row.generation[row] = generation;
     this.#row.at[row] = at;

@@ -196,12 +196,16 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     return new ContentWriter(this.#disk, this.#contentFolder, this.nextContentName(), this.#chunks);
   }
 
-  async commit(copy: Copy, bufferBytes: number, states: readonly RecipientState[] | null): Promise<Stored> {
-    const row = await this.#append(copy, states);
-    const message = new Message(this.index, row, copy.envelope, copy.content, bufferBytes);
-    this.#awake.add(message);
-    if (this.#awake.crowded) this.#awake.dropContent(message);
-    return message;
+  commit(copy: Copy, bufferBytes: number, states: readonly RecipientState[] | null): Promise<Stored> {
+    return new Promise((resolve, reject) => {
+      const stored = (row: Row) => {
+        const message = new Message(this.index, row, copy.envelope, copy.content, bufferBytes);
+        this.#awake.add(message);
+        if (this.#awake.crowded) this.#awake.dropContent(message);
+        resolve(message);
+      };
+      this.#journal.append(new CommitEntry(this, copy, states, stored, reject));
+    });
   }
 
   contentBroken(failure: Error): void {
@@ -209,6 +213,13 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   }
 
   // --- EntryHost ---
+
+  committed(key: number, copy: Copy, states: readonly RecipientState[] | null, place: Place): Row {
+    const row = this.index.add(key, copy.envelope, states, copy.file);
+    this.retirement.settle(row, place);
+    this.#contentBytes += copy.file?.bytes ?? 0;
+    return row;
+  }
 
   copied(row: Row, place: Place): void {
     if (this.retirement.segmentOf(row) !== null) this.retirement.settle(row, place);
@@ -353,20 +364,9 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   }
 
   /** A message of another journal. Resolves when it is durable here. */
-  async adopt(copy: Copy, states: readonly RecipientState[]): Promise<void> {
-    await this.#append(copy, states);
-  }
-
-  /** Resolves to the row of a message that this journal does not have yet, when it is durable. */
-  #append(copy: Copy, states: readonly RecipientState[] | null): Promise<Row> {
+  adopt(copy: Copy, states: readonly RecipientState[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      const stored = (key: number, place: Place) => {
-        const row = this.index.add(key, copy.envelope, states, copy.file);
-        this.retirement.settle(row, place);
-        this.#contentBytes += copy.file?.bytes ?? 0;
-        resolve(row);
-      };
-      this.#journal.append(new CommitEntry(copy, states, stored, reject));
+      this.#journal.append(new CommitEntry(this, copy, states, () => resolve(), reject));
     });
   }
 
