@@ -77,6 +77,8 @@ export class DeliveryConnection implements OpeningHandler {
   /** The handshake failed with this target, and in clear is better than not at all (RFC 7435). */
   #withoutTls = false;
   #capabilities: Capabilities = NO_CAPABILITIES;
+  /** Who has greeted us; there before anything is carried. */
+  #peer: Peer | null = null;
   #messages = 0;
   #openedMs = 0;
   #rsetFirst = false;
@@ -162,6 +164,7 @@ export class DeliveryConnection implements OpeningHandler {
       }
       case 'ready':
         this.#capabilities = step.capabilities;
+        this.#peer = this.#reached();
         this.#openedMs = monotonicMs();
         this.#site.connected();
         return this.#carryNext();
@@ -182,6 +185,12 @@ export class DeliveryConnection implements OpeningHandler {
     this.#connection = null;
     connection.leave(connection.open ? 'QUIT\r\n' : '');
     this.#nextTarget();
+  }
+
+  #reached(): Peer {
+    const { host, address, protocol } = this.#target!;
+    const handover = handoverTo(this.#capabilities.dsn, protocol === 'lmtp');
+    return { host, address, tls: this.#connection!.secure?.getProtocol() ?? '', handover };
   }
 
   // --- what the socket reports ---
@@ -291,8 +300,8 @@ export class DeliveryConnection implements OpeningHandler {
       smtpUtf8: envelope.smtpUtf8,
       eightBit: envelope.content.eightBit,
       bytes: editedBytes(envelope.content.bytes, envelope.edits),
-      ...(envelope.ret === undefined ? {} : { ret: envelope.ret }),
-      ...(envelope.envid === undefined ? {} : { envid: envelope.envid }),
+      ret: envelope.ret,
+      envid: envelope.envid,
       recipients: recipients.map((at) => envelope.recipients[at]!),
     };
     const part = recipients === parcel.recipients ? parcel : { ...parcel, recipients };
@@ -309,7 +318,7 @@ export class DeliveryConnection implements OpeningHandler {
     }
     if (begun.tag === 'impossible') {
       const outcomes = recipients.map(() => begun.outcome);
-      this.#carrier.settle(part, this.#site.key, outcomes, this.#peer(), startMs);
+      this.#carrier.settle(part, this.#site.key, outcomes, this.#peer!, startMs);
       // In a turn of its own: there may be thousands of them.
       setImmediate(() => {
         if (this.#state.tag === 'idle') this.#carryNext();
@@ -371,23 +380,23 @@ export class DeliveryConnection implements OpeningHandler {
   }
 
   #settle({ parcel, transaction, startMs }: Carriage): void {
-    const outcomes = transaction.outcomes.map((outcome) => outcome!);
-    const again = parcel.recipients.filter((_, at) => outcomes[at]!.tag === 'again');
-    const tooOften = parcel.again >= LIMITS.againMax;
-    const counted = tooOften
-      ? outcomes.map((each) => (each.tag === 'again' ? { ...each, tag: 'deferred' as const } : each))
-      : outcomes;
-    const rest = again.length > 0 && !tooOften ? this.#carrier.again(parcel) : null;
-    this.#carrier.settle(parcel, this.#site.key, counted, this.#peer(), startMs);
-    if (rest !== null) this.#site.pushAgain({ ...rest, recipients: again, again: parcel.again + 1 });
-  }
-
-  #peer(): Peer {
-    const { host, address, protocol } = this.#target!;
-    const handover = handoverTo(this.#capabilities.dsn, protocol === 'lmtp');
-    return { host, address, tls: this.#connection?.secure?.getProtocol() ?? '', handover };
+    const outcomes = client.outcomesOf(transaction);
+    const { key } = this.#site;
+    if (!outcomes.some(isAgain)) {
+      this.#carrier.settle(parcel, key, outcomes, this.#peer!, startMs);
+    } else if (parcel.again >= LIMITS.againMax) {
+      const counted = outcomes.map((each) => (isAgain(each) ? { ...each, tag: 'deferred' as const } : each));
+      this.#carrier.settle(parcel, key, counted, this.#peer!, startMs);
+    } else {
+      const rest = this.#carrier.again(parcel);
+      const recipients = parcel.recipients.filter((_, at) => isAgain(outcomes[at]!));
+      this.#carrier.settle(parcel, key, outcomes, this.#peer!, startMs);
+      this.#site.pushAgain({ ...rest, recipients, again: parcel.again + 1 });
+    }
   }
 }
+
+const isAgain = ({ tag }: client.Outcome): boolean => tag === 'again';
 
 /** The system's words in ours. */
 const WORDS: Readonly<Record<string, string>> = {

@@ -70,6 +70,8 @@ export type Settlement = {
 
 const DELIVERED: RecipientState = { tag: 'delivered' };
 const FAILED: RecipientState = { tag: 'failed' };
+const ALL_TOLD: Settlement['unreported'] = new Map();
+const NEVER: Settlement['retryMs'] = new Set();
 
 /** `again` is the connection's business and changes nothing here; nor does a late answer about a final recipient. */
 export function settle(
@@ -102,8 +104,9 @@ class SettlementDraft {
   readonly #rules: SettlementRules;
   readonly #changes: Change[] = [];
   readonly #notices: NoticeDraft[] = [];
-  readonly #unreported = new Map<Unreported, number[]>();
-  readonly #retryMs = new Set<number>();
+  /** Made for the first: nearly all mail is delivered, and has neither. */
+  #unreported: Map<Unreported, number[]> | null = null;
+  #retryMs: Set<number> | null = null;
   #delivered = 0;
   #expired = 0;
 
@@ -117,8 +120,8 @@ class SettlementDraft {
     return {
       changes: this.#changes,
       notices: this.#notices,
-      unreported: this.#unreported,
-      retryMs: this.#retryMs,
+      unreported: this.#unreported ?? ALL_TOLD,
+      retryMs: this.#retryMs ?? NEVER,
       delivered: this.#delivered,
       expired: this.#expired,
     };
@@ -161,6 +164,7 @@ class SettlementDraft {
       state: { tag: 'waiting', attempts, nextMs, site, detail: describe(outcome), warned },
     });
     if (late) this.#tell(noticeDue('late', facts, this.#rules), { recipient, outcome, expired: false }, null);
+    this.#retryMs ??= new Set();
     this.#retryMs.add(nextMs);
   }
 
@@ -177,6 +181,7 @@ class SettlementDraft {
       return;
     }
     if (due.tag === 'unreported') {
+      this.#unreported ??= new Map();
       const alike = this.#unreported.get(due.why);
       if (alike === undefined) this.#unreported.set(due.why, [noticed.recipient]);
       else alike.push(noticed.recipient);

@@ -41,8 +41,8 @@ export type Mail = {
   readonly eightBit: boolean;
   /** Content with our edits, before dots are stuffed. */
   readonly bytes: number;
-  readonly ret?: 'full' | 'headers';
-  readonly envid?: string;
+  readonly ret?: 'full' | 'headers' | undefined;
+  readonly envid?: string | undefined;
   /** At least one. */
   readonly recipients: readonly Recipient[];
 };
@@ -234,9 +234,9 @@ export function transactionReply(transaction: Transaction, reply: Reply): Transa
  * had enough of this connection.
  */
 function hungUp(transaction: Transaction, reply: Reply): TransactionStep {
-  const outcome = outcomeOf(reply);
   const untouched = transaction.accepted === 0;
-  settle(transaction, transaction.reused && untouched ? { ...outcome, tag: 'again' } : outcome);
+  const outcome = outcomeOf(reply, transaction.reused && untouched ? 'again' : refusalOf(reply));
+  settle(transaction, outcome);
   return CLOSE;
 }
 
@@ -284,9 +284,8 @@ function recipientAnswered(transaction: Transaction, reply: Reply): TransactionS
 }
 
 function recipientRefused(transaction: Transaction, reply: Reply): Outcome {
-  const outcome = outcomeOf(reply);
   // Without an accepted one there would be no end to it.
-  return transaction.accepted > 0 && isTooMany(reply) ? { ...outcome, tag: 'again' } : outcome;
+  return outcomeOf(reply, transaction.accepted > 0 && isTooMany(reply) ? 'again' : refusalOf(reply));
 }
 
 /** RFC 5321 §4.5.3.1.10: 452 means that the rest goes in another transaction; 552 was an older way to say so. */
@@ -311,7 +310,7 @@ function finalAnswered(transaction: Transaction, reply: Reply): TransactionStep 
   const { outcomes, lmtp, bdat, accepted } = transaction;
   const well = isWell(reply);
   const finished = bdat && (!well || accepted === 0) ? NEEDS_RSET : REUSABLE; // RFC 3030 §2
-  const outcome = well ? { ...outcomeOf(reply), tag: 'delivered' as const } : outcomeOf(reply);
+  const outcome = outcomeOf(reply, well ? 'delivered' : refusalOf(reply));
   if (!lmtp || accepted === 0) {
     settle(transaction, outcome);
     return finished;
@@ -345,6 +344,12 @@ export function transactionLost(transaction: Transaction, reused: boolean, text:
 const contentEnded = ({ stage, bdat }: Transaction): boolean =>
   bdat ? stage !== 'rset' && stage !== 'mail' : stage === 'final';
 
+/** Of a finished one, or a lost one, in the order of its recipients. */
+export function outcomesOf({ outcomes }: Transaction): readonly Outcome[] {
+  assert(!outcomes.includes(null), 'every recipient has an outcome');
+  return outcomes as readonly Outcome[];
+}
+
 /** Which wait of RFC 5321 §4.5.3.2 is running. */
 export const awaitsFinal = ({ stage }: Transaction): boolean => stage === 'final';
 
@@ -362,10 +367,10 @@ function firstNull(outcomes: readonly (Outcome | null)[], from: number): number 
 
 const isWell = ({ code }: Reply): boolean => code < 300;
 
-/** A reply that refuses, or, with its tag replaced, any other. */
-function outcomeOf(reply: Reply): Outcome {
-  const { code, enhanced } = reply;
-  return { tag: code >= 500 ? 'failed' : 'deferred', code, enhanced, text: replyText(reply) };
+const refusalOf = ({ code }: Reply): Outcome['tag'] => (code >= 500 ? 'failed' : 'deferred');
+
+function outcomeOf(reply: Reply, tag: Outcome['tag'] = refusalOf(reply)): Outcome {
+  return { tag, code: reply.code, enhanced: reply.enhanced, text: replyText(reply) };
 }
 
 export type { Failure } from './greeting.ts';

@@ -24,7 +24,7 @@ const SPACE = 32;
 const HYPHEN = 45;
 const ZERO = 48;
 
-const ENHANCED = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/;
+const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3}(?: |$)/;
 
 export class ReplyReader {
   /** What has been pushed, from `#at` on not yet read. */
@@ -100,7 +100,9 @@ function codeAt(text: string, start: number, end: number): number {
 /** RFC 2034 §4: the class of the enhanced code is that of the code; another is a word like any. */
 function enhancedOf(code: number, line: string): string {
   if (line.charCodeAt(0) - ZERO !== Math.floor(code / 100)) return '';
-  return ENHANCED.exec(line)?.[1] ?? '';
+  if (!ENHANCED.test(line)) return '';
+  const end = line.indexOf(' ');
+  return end === -1 ? line : line.slice(0, end);
 }
 
 /** The server's words on one printable line, without the enhanced code: for logs, the journal and DSNs. */
