@@ -3,6 +3,8 @@ import { assert } from '../base/assert.ts';
 import { encodeUtf8, utf8Bytes } from '../base/text.ts';
 import type { Edit } from './envelope.ts';
 
+const NOTHING: readonly Uint8Array[] = [];
+
 /** Bytes after all edits. `contentBytes` is the content's own size. */
 export function editedBytes(contentBytes: number, edits: readonly Edit[]): number {
   let bytes = contentBytes;
@@ -128,9 +130,10 @@ export class Editor {
   }
 
   /** What is inserted behind the last byte. */
-  end(): Uint8Array[] {
+  end(): readonly Uint8Array[] {
     // The other half of the spool's promise: a message that is cut short must never be sent as a whole one.
     assert(this.#offset === this.#contentBytes, 'the whole content has passed');
+    if (this.#next === this.#edits.length) return NOTHING;
     const left = this.#edits.slice(this.#next).filter(({ insert }) => insert !== '');
     this.#next = this.#edits.length;
     return left.map(({ insert }) => encodeUtf8(insert));

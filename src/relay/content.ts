@@ -7,14 +7,36 @@ import type { Connection } from '../net/connection.ts';
 import { DotStuffer, endOfData } from '../smtp/dots.ts';
 import type { Spool, Stored } from '../spool/spool.ts';
 
+/**
+ * Up to here commands and content are copied into one buffer, a piece of Node's pool (half of it at most): for a few
+ * KiB that costs less than the lists, strings and callbacks of a gathering write.
+ */
+const ONE_PIECE_BYTES_MAX = Buffer.poolSize >>> 1;
+
 /** BDAT (RFC 3030): the octets as they are, in one write with the commands before them. The content is in memory. */
 export function sendBdat(connection: Connection, commands: string, { content, envelope }: Stored): void {
   const editor = new Editor(envelope.edits, envelope.content.bytes);
-  connection.cork();
-  connection.send(commands);
-  for (const view of editor.apply(content!)) connection.sendBytes(view);
-  for (const view of editor.end()) connection.sendBytes(view);
-  connection.uncork();
+  const views = editor.apply(content!);
+  for (const view of editor.end()) views.push(view);
+  let bytes = commands.length;
+  for (const view of views) bytes += view.length;
+  if (bytes < ONE_PIECE_BYTES_MAX) connection.sendBytes(joined(commands, views, bytes));
+  else {
+    connection.cork();
+    connection.send(commands);
+    for (const view of views) connection.sendBytes(view);
+    connection.uncork();
+  }
+}
+
+function joined(commands: string, views: readonly Uint8Array[], bytes: number): Buffer {
+  const piece = Buffer.allocUnsafe(bytes);
+  let at = piece.write(commands, 'latin1');
+  for (const view of views) {
+    piece.set(view, at);
+    at += view.length;
+  }
+  return piece;
 }
 
 /**
