@@ -55,13 +55,8 @@ type State =
   | { readonly tag: 'dialing' | 'greeting' | 'idle' | 'closed' }
   | { readonly tag: 'carrying'; readonly carriage: Carriage };
 
-const NO_ADDRESS: Failure = {
-  permanent: false,
-  code: 0,
-  enhanced: '4.4.1',
-  text: 'no address to connect to',
-  stage: 'connect',
-};
+const NOWHERE = { permanent: false, code: 0, enhanced: '4.4.1', stage: 'connect' } as const;
+const NO_ADDRESS: Failure = { ...NOWHERE, text: 'no address to connect to' };
 
 export class DeliveryConnection implements OpeningHandler {
   readonly #site: Site;
@@ -164,7 +159,7 @@ export class DeliveryConnection implements OpeningHandler {
       }
       case 'ready':
         this.#capabilities = step.capabilities;
-        this.#peer = this.#reached();
+        this.#peer = peerOf(this.#target!, step.capabilities, connection.secure);
         this.#openedMs = monotonicMs();
         this.#site.connected();
         return this.#carryNext();
@@ -185,12 +180,6 @@ export class DeliveryConnection implements OpeningHandler {
     this.#connection = null;
     connection.leave(connection.open ? 'QUIT\r\n' : '');
     this.#nextTarget();
-  }
-
-  #reached(): Peer {
-    const { host, address, protocol } = this.#target!;
-    const handover = handoverTo(this.#capabilities.dsn, protocol === 'lmtp');
-    return { host, address, tls: this.#connection!.secure?.getProtocol() ?? '', handover };
   }
 
   // --- what the socket reports ---
@@ -381,22 +370,23 @@ export class DeliveryConnection implements OpeningHandler {
 
   #settle({ parcel, transaction, startMs }: Carriage): void {
     const outcomes = client.outcomesOf(transaction);
-    const { key } = this.#site;
-    if (!outcomes.some(isAgain)) {
-      this.#carrier.settle(parcel, key, outcomes, this.#peer!, startMs);
-    } else if (parcel.again >= LIMITS.againMax) {
-      const counted = outcomes.map((each) => (isAgain(each) ? { ...each, tag: 'deferred' as const } : each));
-      this.#carrier.settle(parcel, key, counted, this.#peer!, startMs);
-    } else {
-      const rest = this.#carrier.again(parcel);
-      const recipients = parcel.recipients.filter((_, at) => isAgain(outcomes[at]!));
-      this.#carrier.settle(parcel, key, outcomes, this.#peer!, startMs);
-      this.#site.pushAgain({ ...rest, recipients, again: parcel.again + 1 });
-    }
+    const some = outcomes.some(isAgain);
+    const tooOften = parcel.again >= LIMITS.againMax;
+    const counted = some && tooOften ? outcomes.map((each) => (isAgain(each) ? asDeferred(each) : each)) : outcomes;
+    const rest = some && !tooOften ? this.#carrier.again(parcel) : null;
+    this.#carrier.settle(parcel, this.#site.key, counted, this.#peer!, startMs);
+    if (rest === null) return;
+    const recipients = parcel.recipients.filter((_, at) => isAgain(outcomes[at]!));
+    this.#site.pushAgain({ ...rest, recipients, again: parcel.again + 1 });
   }
 }
 
+function peerOf({ host, address, protocol }: Target, { dsn }: Capabilities, secure: Connection['secure']): Peer {
+  return { host, address, tls: secure?.getProtocol() ?? '', handover: handoverTo(dsn, protocol === 'lmtp') };
+}
+
 const isAgain = ({ tag }: client.Outcome): boolean => tag === 'again';
+const asDeferred = (outcome: client.Outcome): client.Outcome => ({ ...outcome, tag: 'deferred' });
 
 /** The system's words in ours. */
 const WORDS: Readonly<Record<string, string>> = {

@@ -29,13 +29,12 @@
 import { Packr } from 'msgpackr';
 import { assert } from '../base/assert.ts';
 import { crc32 } from '../scanner/crc32.ts';
-import { RowColumns, SlotColumns } from './columns.ts';
+import { RowColumns, type RowsView, SlotColumns, type Texts } from './columns.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { codeOf, readFully, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile } from './message.ts';
 import { readU64, writeU64 } from './record.ts';
-import type { RowsView, Texts } from './rows.ts';
 import { Rows } from './rows.ts';
 import type { Row } from './spool.ts';
 

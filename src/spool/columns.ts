@@ -1,5 +1,7 @@
 /** The storage under rows.ts: columns of numbers that grow together. */
 import { type Column, columnOf, grown, resized } from '../base/column.ts';
+import type { ContentFile } from './message.ts';
+import type { Row } from './spool.ts';
 
 const FIRST = 1024;
 
@@ -69,3 +71,18 @@ export function copyEntry(source: RowColumns, from: number, target: RowColumns, 
   target.waiting[to] = source.waiting[from]!;
   target.claims[to] = source.claims[from]!;
 }
+
+/** By their numbers. */
+export type Texts = { at(number: number): string | undefined };
+
+/** The columns themselves, as they are at any moment; final messages and rows that are not used are in them as well. */
+export type RowsView = {
+  /** As of the call. */
+  readonly rowsUsed: number;
+  readonly rows: RowColumns;
+  readonly slots: SlotColumns;
+  readonly files: ReadonlyMap<Row, ContentFile>;
+  readonly destinations: Texts;
+  readonly sites: Texts;
+  readonly details: Texts;
+};

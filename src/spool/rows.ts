@@ -11,7 +11,7 @@
 import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
 import { destinationOf, splitDestination } from '../message/destination.ts';
-import { copyEntry, RowColumns, SlotColumns } from './columns.ts';
+import { copyEntry, RowColumns, type RowsView, SlotColumns } from './columns.ts';
 import { Interned } from './interned.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
@@ -36,21 +36,6 @@ const ENDED = -(2 ** 30);
 
 /** Code and status of an answer, without its words. */
 const CODES = /^(?:\d{3}\b)? ?(?:[245]\.\d{1,3}\.\d{1,3}\b)?/;
-
-/** By their numbers. */
-export type Texts = { at(number: number): string | undefined };
-
-/** The columns themselves, as they are at any moment; final messages and rows that are not used are in them as well. */
-export type RowsView = {
-  /** As of the call. */
-  readonly rowsUsed: number;
-  readonly rows: RowColumns;
-  readonly slots: SlotColumns;
-  readonly files: ReadonlyMap<Row, ContentFile>;
-  readonly destinations: Texts;
-  readonly sites: Texts;
-  readonly details: Texts;
-};
 
 export class Rows implements Index {
   messages = 0;
