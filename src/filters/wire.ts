@@ -132,7 +132,7 @@ export class Wire implements OpeningHandler {
   }
 
   onBytes(chunk: Buffer): void {
-    this.#unread.push(chunk);
+    this.#unread.push(Buffer.from(chunk));
     this.#unreadBytes += chunk.length;
     if (this.#unreadBytes > LIMITS.filterBehindBytes) this.#connection.pause();
     this.#wake();

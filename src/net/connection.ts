@@ -16,10 +16,12 @@ import tls from 'node:tls';
 import { assert } from '../base/assert.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
+import { InPlaceSocket } from './in_place.ts';
 
 export type CloseReason = 'peer-closed' | 'error' | 'tls-failed' | 'finished' | 'destroyed';
 
 export interface ConnectionHandler {
+  /** The chunk is lent: its memory is read into again after the call, so who wants to keep something copies it. */
   onBytes(chunk: Buffer): void;
   /** The deadline has passed; it is off now. */
   onDeadline(): void;
@@ -65,7 +67,7 @@ export class Connection {
   /** Opens a connection to an address, never to a name: names are looked up by our own client (dns.ts). */
   static open(address: string, port: number, deadlines: Deadlines, handler: OpeningHandler): Connection {
     assert(net.isIP(address) !== 0, 'connections are opened to addresses');
-    const socket = net.connect({ host: address, port, noDelay: true });
+    const socket = new InPlaceSocket({ noDelay: true }).connect({ host: address, port });
     socket.once('connect', () => handler.onConnect());
     return new Connection(socket, deadlines, handler);
   }
@@ -79,7 +81,7 @@ export class Connection {
 
   /** Opens a connection to a Unix socket. */
   static openPath(path: string, deadlines: Deadlines, handler: OpeningHandler): Connection {
-    const socket = net.connect({ path });
+    const socket = new InPlaceSocket().connect({ path });
     socket.once('connect', () => handler.onConnect());
     return new Connection(socket, deadlines, handler);
   }
@@ -101,6 +103,22 @@ export class Connection {
   sendBytes(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#phase !== 'open') return undefined;
     return this.#socket.write(bytes) ? undefined : this.#drained();
+  }
+
+  /**
+   * As `sendBytes`, of memory that is lent: resolves when all of it has left, or never will, and its owner may use it
+   * again.
+   */
+  sendLent(pieces: readonly Uint8Array[]): Promise<void> {
+    const last = pieces.length - 1;
+    return new Promise((resolve) => {
+      if (this.#phase !== 'open' || last < 0) return resolve();
+      this.cork();
+      for (const piece of pieces.slice(0, last)) this.#socket.write(piece);
+      // Also where the connection breaks: Node then calls back with the error that `close` tells of.
+      this.#socket.write(pieces[last]!, () => resolve());
+      this.uncork();
+    });
   }
 
   /** Nothing more will be sent, and the peer is told so (FIN); what it sends is still read. */
@@ -149,7 +167,8 @@ export class Connection {
     this.#phase = 'handshaking';
     this.#paused = false;
     const plain = this.#socket;
-    plain.removeAllListeners('data');
+    if (plain instanceof InPlaceSocket) plain.hear = () => {};
+    else plain.removeAllListeners('data');
     plain.removeAllListeners('close');
     plain.removeAllListeners('drain');
     let secured: tls.TLSSocket;
@@ -210,11 +229,13 @@ export class Connection {
   }
 
   #attach(socket: net.Socket): void {
-    socket.on('data', (chunk: Buffer) => {
+    const hear = (chunk: Buffer): void => {
       if (this.#phase !== 'open') return;
       if (this.#rate !== null) this.#rate.bytes += chunk.length;
       this.#handler.onBytes(chunk);
-    });
+    };
+    if (socket instanceof InPlaceSocket) socket.hear = hear;
+    else socket.on('data', hear);
     socket.resume(); // an accepted socket has been paused since (architecture §3.2)
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#detail = error.code ?? error.message;

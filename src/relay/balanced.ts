@@ -41,7 +41,7 @@ export class BalancedConnection implements ConnectionHandler {
   }
 
   onBytes(chunk: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    this.#bytes = Buffer.concat([this.#bytes, chunk]);
     const header = readProxyHeader(this.#bytes);
     if (header.tag === 'header') this.#admit(header.announced, this.#bytes.subarray(header.bytes));
     else if (header.tag === 'garbage') this.#refuse('badProxyHeader');

@@ -1,6 +1,8 @@
 /**
  * What was read from a client and is not yet understood: at most one read and one unfinished command line. Hands it out
  * as command lines or as octets, whichever the session is waiting for.
+ *
+ *   push ─► lent: a view of the connection's memory ─► line, feed, skip ─► keep: a copy of what is left, if anything
  */
 import type { Arrival } from './arrival.ts';
 
@@ -13,6 +15,7 @@ export type Found = 'line' | 'bare' | 'long' | 'more';
 export class Input {
   #bytes: Buffer | null = null;
   #at = 0;
+  #lent = false;
   /** The last line, without its line end, one char per byte. */
   text = '';
 
@@ -20,9 +23,18 @@ export class Input {
     return this.#bytes === null;
   }
 
+  /** `keep` follows before the chunk's memory is used again. */
   push(chunk: Buffer): void {
+    this.#lent = this.#bytes === null;
     this.#bytes = this.#bytes === null ? chunk : Buffer.concat([this.#bytes.subarray(this.#at), chunk]);
     this.#at = 0;
+  }
+
+  keep(): void {
+    if (this.#bytes === null || !this.#lent) return;
+    this.#bytes = Buffer.from(this.#bytes.subarray(this.#at));
+    this.#at = 0;
+    this.#lent = false;
   }
 
   clear(): void {

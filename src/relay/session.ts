@@ -87,6 +87,7 @@ export class InboundSession implements ConnectionHandler {
     this.#input.push(chunk);
     if (this.#held || this.#mode === 'greeting') this.#connection.pause();
     else this.#pump();
+    this.#input.keep();
   }
 
   onDeadline(): void {

@@ -5,7 +5,7 @@ import type { ContentSink } from '../scanner/decode.ts';
 
 /** Who looks at content while it arrives: as it will be in the journal, in order. */
 export interface ContentTap {
-  /** The bytes do not change afterwards. A promise: send no more until it resolves. */
+  /** The bytes are there during the call only. A promise: send no more until it resolves. */
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined;
   /** The message is not coming. */
   abort(): void;

@@ -16,6 +16,7 @@ export type LogLine = { readonly event: string } & Readonly<Record<string, unkno
 export type Environment = Readonly<Record<string, string>>;
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const SCRIBBLE = new URL('./scribble.ts', import.meta.url).href;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export const HOSTNAME = 'postern.example';
@@ -51,7 +52,11 @@ export class PosternProcess {
     this.spoolDir = spoolDir;
     this.#child = spawn(process.execPath, [MAIN], {
       cwd: ROOT,
-      env: { PATH: process.env.PATH, ...variables({ ...DEFAULTS, SPOOL_DIR: spoolDir, ...environment }) },
+      env: {
+        PATH: process.env.PATH,
+        NODE_OPTIONS: `--import=${SCRIBBLE}`, // its shards' threads have it, too
+        ...variables({ ...DEFAULTS, SPOOL_DIR: spoolDir, ...environment }),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const end = (): void => void this.#child.kill('SIGKILL');
