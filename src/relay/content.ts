@@ -61,23 +61,24 @@ export async function sendData(
     return;
   }
   for await (const chunk of spool.read(message)) {
-    for (const view of editor.apply(chunk)) {
-      onProgress();
-      await send(connection, view, stuffer);
-    }
+    onProgress();
+    const views = editor.apply(chunk);
+    await connection.sendLent(stuffer === null ? views : views.flatMap((view) => stuffed(view, stuffer)));
     if (!connection.open) return;
   }
   for (const view of editor.end()) send(connection, view, stuffer);
   connection.send(endOfData(content.endsInCrlf));
 }
 
-/** A promise: the peer is behind, and nothing more should be sent before it resolves. */
-function send(connection: Connection, view: Uint8Array, stuffer: DotStuffer | null): Promise<void> | undefined {
-  if (stuffer === null) return connection.sendBytes(view);
-  let behind: Promise<void> | undefined;
-  stuffer.split(view).forEach((each, at) => {
-    if (at > 0) connection.send('.');
-    if (each.length > 0) behind = connection.sendBytes(each);
-  });
-  return behind;
+function send(connection: Connection, view: Uint8Array, stuffer: DotStuffer | null): void {
+  const pieces = stuffer === null ? [view] : stuffed(view, stuffer);
+  for (const piece of pieces) connection.sendBytes(piece);
 }
+
+const DOT = Buffer.from('.');
+
+const stuffed = (view: Uint8Array, stuffer: DotStuffer): Uint8Array[] =>
+  stuffer
+    .split(view)
+    .flatMap((piece, at) => (at === 0 ? [piece] : [DOT, piece]))
+    .filter((piece) => piece.length > 0);

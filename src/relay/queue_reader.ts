@@ -103,7 +103,10 @@ export class QueueReader implements QueueSource {
   async *#bytes(message: Stored, raw: boolean): AsyncGenerator<Uint8Array> {
     const { edits, content } = message.envelope;
     const editor = new Editor(raw ? [] : edits, content.bytes);
-    for await (const chunk of this.#spool.read(message)) yield* editor.apply(chunk);
+    for await (const chunk of this.#spool.read(message)) {
+      // Copies: an answer is read whenever its reader likes, and on its way between threads takes all memory it is in.
+      for (const view of editor.apply(chunk)) yield new Uint8Array(view);
+    }
     yield* editor.end();
   }
 

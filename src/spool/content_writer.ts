@@ -5,26 +5,12 @@
  *                                                       abandon: the file is gone
  */
 import { crc32 } from '../scanner/crc32.ts';
+import type { BufferPool } from './buffer_pool.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { codeOf, isShortage, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile } from './message.ts';
 import { SpoolFailure } from './spool.ts';
-
-/** Pieces go round: they are ours alone, so that one may be used again as soon as it is written. */
-export class ChunkPool {
-  readonly #chunks: Buffer[] = [];
-
-  take(): Buffer {
-    return this.#chunks.pop() ?? Buffer.allocUnsafeSlow(SPOOL_LIMITS.chunkBytes);
-  }
-
-  give(chunk: Buffer): void {
-    if (chunk.length === SPOOL_LIMITS.chunkBytes && this.#chunks.length < SPOOL_LIMITS.chunksKeptMax) {
-      this.#chunks.push(chunk);
-    }
-  }
-}
 
 type Piece = { readonly chunk: Buffer; readonly bytes: number };
 
@@ -32,7 +18,7 @@ export class ContentWriter {
   readonly #disk: Disk;
   readonly #folder: string;
   readonly #name: string;
-  readonly #pool: ChunkPool;
+  readonly #pool: BufferPool;
   #file: DiskFile | null = null;
   #filling: Piece | null = null;
   readonly #queue: Piece[] = [];
@@ -44,7 +30,7 @@ export class ContentWriter {
   #failure: SpoolFailure | null = null;
   #abandoned = false;
 
-  constructor(disk: Disk, folder: string, name: string, pool: ChunkPool) {
+  constructor(disk: Disk, folder: string, name: string, pool: BufferPool) {
     this.#disk = disk;
     this.#folder = folder;
     this.#name = name;
@@ -96,14 +82,18 @@ export class ContentWriter {
     this.#pumping ??= this.#pump();
   }
 
+  get #inFlightBytesMax(): number {
+    return this.#pool.scarce ? 0 : SPOOL_LIMITS.draftInFlightBytesMax;
+  }
+
   #waitIfBehind(): Promise<void> | undefined {
-    if (this.#queuedBytes <= SPOOL_LIMITS.draftInFlightBytesMax) return undefined;
+    if (this.#queuedBytes <= this.#inFlightBytesMax) return undefined;
     this.#behind ??= Promise.withResolvers<void>();
     return this.#behind.promise;
   }
 
   #wake(): void {
-    if (this.#queuedBytes > SPOOL_LIMITS.draftInFlightBytesMax / 2) return;
+    if (this.#queuedBytes > this.#inFlightBytesMax / 2) return;
     this.#behind?.resolve();
     this.#behind = null;
   }
@@ -112,17 +102,24 @@ export class ContentWriter {
     try {
       this.#file ??= await this.#disk.open(`${this.#folder}/${this.#name}`, 'create');
       for (let piece = this.#queue.shift(); piece !== undefined; piece = this.#queue.shift()) {
-        await writeFully(this.#file, piece.chunk, 0, piece.bytes, this.#bytes);
-        this.#crc = crc32(piece.chunk.subarray(0, piece.bytes), this.#crc);
-        this.#bytes += piece.bytes;
-        this.#queuedBytes -= piece.bytes;
-        this.#pool.give(piece.chunk);
+        await this.#writePiece(this.#file, piece);
         this.#wake();
       }
     } catch (error) {
       this.#fail(error);
     }
     this.#pumping = null;
+  }
+
+  async #writePiece(file: DiskFile, { chunk, bytes }: Piece): Promise<void> {
+    try {
+      await writeFully(file, chunk, 0, bytes, this.#bytes);
+      this.#crc = crc32(chunk.subarray(0, bytes), this.#crc);
+      this.#bytes += bytes;
+      this.#queuedBytes -= bytes;
+    } finally {
+      this.#pool.give(chunk);
+    }
   }
 
   async #sync(): Promise<void> {
@@ -147,9 +144,10 @@ export class ContentWriter {
   }
 
   #dropQueue(): void {
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
+    for (const { chunk } of this.#queue.splice(0)) this.#pool.give(chunk);
+    if (this.#filling !== null) this.#pool.give(this.#filling.chunk);
     this.#filling = null;
+    this.#queuedBytes = 0;
     this.#wake();
   }
 }

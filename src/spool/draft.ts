@@ -2,6 +2,8 @@
  * A message while it arrives.
  *
  *   memory ──more than contentInlineBytesMax──► file        both ──commit──► committed   both ──discard──► discarded
+ *
+ * Where so much is expected, there is nothing in memory first.
  */
 import { assert } from '../base/assert.ts';
 import type { ContentWriter } from './content_writer.ts';
@@ -58,7 +60,7 @@ export class SpoolDraft implements Draft {
       this.bytes = bytes;
       return state.writer.write(chunk, from, to);
     }
-    if (bytes > INLINE_BYTES_MAX) return this.#spill(chunk, from, to);
+    if (Math.max(bytes, this.#bytesExpected) > INLINE_BYTES_MAX) return this.#spill(chunk, from, to);
     if (bytes > this.#buffer.length) this.#grow(bytes);
     this.#buffer.set(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to), this.bytes);
     this.bytes = bytes;

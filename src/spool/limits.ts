@@ -14,15 +14,17 @@ export const SPOOL_LIMITS = {
   draftBytesSlack: 1 << 10,
   /** Piece in which large content is written. */
   chunkBytes: 64 << 10,
-  /** Chunks kept for reuse over all drafts of the shard: 2 MiB. */
-  chunksKeptMax: 32,
   /**
-   * A draft with more than this on its way to the disk asks its writer to wait: 256 KiB for each large message
-   * arriving.
+   * Chunks kept for reuse over all drafts of the shard: 8 MiB. While more are in use, a draft with any on its way to
+   * the disk asks its writer to wait: two for each large message arriving.
    */
+  chunksKeptMax: 128,
+  /** A draft with more than this on its way to the disk asks its writer to wait, however few drafts there are. */
   draftInFlightBytesMax: 256 << 10,
-  /** Largest piece that `Spool.read` yields. */
+  /** Largest piece that `Spool.read` yields: one for each large message leaving. */
   readBytesMax: 256 << 10,
+  /** Such pieces kept for reuse: 4 MiB. */
+  readsKeptMax: 16,
   /** A batch is closed here and the next one begins: bounds the two or three buffers and the time of one write. */
   batchBytesMax: 4 << 20,
   /** A batch buffer starts here and doubles as needed. */

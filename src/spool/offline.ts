@@ -6,8 +6,10 @@
  * Whoever opens it makes sure that no process has the spool: one that starts meanwhile makes messages unreadable here,
  * no more. A message of an adoption that was interrupted may be seen twice.
  */
+import { BufferPool } from './buffer_pool.ts';
 import type { Disk } from './disk.ts';
 import { systemDisk } from './disk.ts';
+import { SPOOL_LIMITS } from './limits.ts';
 import { Message } from './message.ts';
 import { readCopy, readFile } from './reading.ts';
 import type { Recovered } from './recovery.ts';
@@ -62,6 +64,7 @@ class JournalReader implements OfflineSpool {
   readonly #disk: Disk;
   readonly #surveyed: Survey;
   readonly #recovered: Recovered;
+  readonly #reads = new BufferPool(SPOOL_LIMITS.readBytesMax, 1);
 
   constructor(disk: Disk, surveyed: Survey, recovered: Recovered) {
     this.folder = surveyed.folder;
@@ -91,7 +94,7 @@ class JournalReader implements OfflineSpool {
       return;
     }
     const file = this.#recovered.index.file(message.row);
-    if (file !== null) yield* readFile(this.#disk, `${this.folder}/${CONTENT}`, file);
+    if (file !== null) yield* readFile(this.#disk, `${this.folder}/${CONTENT}`, file, this.#reads);
   }
 
   close(): Promise<void> {

@@ -1,10 +1,10 @@
 /** A stored message: its record, and large content, checked before the last of it is handed out. */
 import { crc32 } from '../scanner/crc32.ts';
 import { unpackMessage } from './bodies.ts';
+import type { BufferPool } from './buffer_pool.ts';
 import type { Disk } from './disk.ts';
 import { codeOf, readTwice } from './disk.ts';
 import type { Copy } from './entries.ts';
-import { SPOOL_LIMITS } from './limits.ts';
 import type { ContentFile, Place } from './message.ts';
 import { decodeFrame, FRAME_HEADER_BYTES, peekRecord } from './record.ts';
 import type { Segment } from './segment.ts';
@@ -47,15 +47,24 @@ export async function readCopy(segment: Segment, place: Place): Promise<Copy> {
   return { envelope, file, content: file === null ? content : null };
 }
 
-/** Chunks of at most readBytesMax; the last one only after the checksum of all held. Throws SpoolFailure. */
-export async function* readFile(disk: Disk, folder: string, content: ContentFile): AsyncGenerator<Buffer> {
+/**
+ * Chunks as large as the pool's buffers, each there until the next one is asked for or the reader returns; the last one
+ * only after the checksum of all held. Throws SpoolFailure.
+ */
+export async function* readFile(
+  disk: Disk,
+  folder: string,
+  content: ContentFile,
+  pool: BufferPool,
+): AsyncGenerator<Buffer> {
   const what = `content file ${content.name}`;
   try {
     const file = await disk.open(`${folder}/${content.name}`, 'read');
+    const buffer = pool.take();
     try {
       let crc = 0;
       for (let at = 0; at < content.bytes; ) {
-        const chunk = Buffer.allocUnsafeSlow(Math.min(SPOOL_LIMITS.readBytesMax, content.bytes - at));
+        const chunk = buffer.subarray(0, content.bytes - at);
         const read = await readTwice(file, chunk, 0, chunk.length, at);
         if (read < chunk.length) throw unreadable(what, `${at + read} bytes of ${content.bytes}`);
         crc = crc32(chunk, crc);
@@ -64,6 +73,7 @@ export async function* readFile(disk: Disk, folder: string, content: ContentFile
         yield chunk;
       }
     } finally {
+      pool.give(buffer);
       await file.close();
     }
   } catch (error) {

@@ -131,8 +131,8 @@ export interface Spool {
   /** Like `rest`, but it stays in memory for its first attempt as long as there is room. */
   keep(message: Stored): void;
   /**
-   * Whole content of an awake message, in order, in chunks of at most 256 KiB, from memory or disk. Throws SpoolFailure
-   * if it cannot be read.
+   * Whole content of an awake message, in order, in chunks of at most 256 KiB, from memory or disk. A chunk is there
+   * until the next one is asked for, or no more are. Throws SpoolFailure if it cannot be read.
    */
   read(message: Stored): AsyncIterable<Buffer>;
   /**

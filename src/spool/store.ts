@@ -4,10 +4,11 @@
  */
 import { assert } from '../base/assert.ts';
 import { Awake } from './awake.ts';
+import { BufferPool } from './buffer_pool.ts';
 import type { Position } from './checkpoint.ts';
 import type { CheckpointHost } from './checkpoints.ts';
 import { Checkpoints } from './checkpoints.ts';
-import { ChunkPool, ContentWriter } from './content_writer.ts';
+import { ContentWriter } from './content_writer.ts';
 import type { Disk } from './disk.ts';
 import { codeOf } from './disk.ts';
 import type { DraftHost } from './draft.ts';
@@ -57,7 +58,8 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   #contentFiles = 0;
   #contentBytes = 0;
   #fullReported = false;
-  readonly #chunks = new ChunkPool();
+  readonly #chunks = new BufferPool(SPOOL_LIMITS.chunkBytes, SPOOL_LIMITS.chunksKeptMax);
+  readonly #reads = new BufferPool(SPOOL_LIMITS.readBytesMax, SPOOL_LIMITS.readsKeptMax);
   readonly #supply: SegmentSupply;
   readonly #journal: Journal;
   readonly #checkpoints: Checkpoints;
@@ -139,7 +141,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     if (message.envelope.content.bytes === 0) return;
     const file = this.index.file(message.row);
     if (message.content !== null) yield message.content;
-    else if (file !== null) yield* readFile(this.#disk, this.#contentFolder, file);
+    else if (file !== null) yield* readFile(this.#disk, this.#contentFolder, file, this.#reads);
     else yield (await this.#readNewest(message.row, message.key)).content!;
   }
 

@@ -48,7 +48,7 @@ export function contentOf(bytes: number, seed: number): Buffer {
 
 export async function readWhole(spool: Spool, message: Stored): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of spool.read(message)) chunks.push(chunk);
+  for await (const chunk of spool.read(message)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 
