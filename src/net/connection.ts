@@ -16,7 +16,7 @@ import tls from 'node:tls';
 import { assert } from '../base/assert.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
-import { InPlaceSocket } from './in_place.ts';
+import { InPlaceSocket, readWith } from './in_place.ts';
 
 export type CloseReason = 'peer-closed' | 'error' | 'tls-failed' | 'finished' | 'destroyed';
 
@@ -234,8 +234,7 @@ export class Connection {
       if (this.#rate !== null) this.#rate.bytes += chunk.length;
       this.#handler.onBytes(chunk);
     };
-    if (socket instanceof InPlaceSocket) socket.hear = hear;
-    else socket.on('data', hear);
+    readWith(socket, hear);
     socket.resume(); // an accepted socket has been paused since (architecture §3.2)
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#detail = error.code ?? error.message;

@@ -29,4 +29,10 @@ export class InPlaceSocket extends net.Socket {
   }
 }
 
+/** `hear` gets what is read from any socket. Where it is one of ours, the bytes are there during the call only. */
+export function readWith(socket: net.Socket, hear: (bytes: Buffer) => void): void {
+  if (socket instanceof InPlaceSocket) socket.hear = hear;
+  else socket.on('data', hear);
+}
+
 function ignore(): void {}

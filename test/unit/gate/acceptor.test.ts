@@ -14,6 +14,7 @@ import type { HostPort } from '../../../src/config/options.ts';
 import type { Listen, Listener } from '../../../src/gate/acceptor.ts';
 import { chooseListen, nativeListen, serverListen } from '../../../src/gate/acceptor.ts';
 import { socketOf } from '../../../src/net/accepted.ts';
+import { readWith } from '../../../src/net/in_place.ts';
 import { temporary, until, WAYS } from './support.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -22,13 +23,17 @@ const skip = nativeListen() === null && 'the addon was not built';
 
 /** Listens, and makes sockets of who comes; all is closed after the test. */
 async function heard(context: TestContext, listen: Listen, at: HostPort = LOOPBACK) {
-  const visitors: { readonly socket: net.Socket; readonly address: string }[] = [];
+  const visitors: { readonly socket: net.Socket; readonly address: string; said: string }[] = [];
   const faults: string[] = [];
   const listener = await listen(at, {
     accepted: (accepted, address) => {
       const socket = socketOf(accepted);
       socket.on('error', () => {});
-      visitors.push({ socket, address });
+      const visitor = { socket, address, said: '' };
+      readWith(socket, (bytes) => {
+        visitor.said += bytes.toString();
+      });
+      visitors.push(visitor);
     },
     fault: (code) => faults.push(code),
   });
@@ -70,7 +75,7 @@ for (const [way, listen] of WAYS)
       assert.equal(address, '127.0.0.1');
       assert.equal(socket.allowHalfOpen, false);
       socket.resume();
-      assert.equal(String((await once(socket, 'data'))[0]), 'a line');
+      await until(() => visitors[0]!.said === 'a line');
       socket.end('and back');
       assert.equal(String((await once(client, 'data'))[0]), 'and back');
       await once(client, 'end');

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import { resourceLimits } from 'node:worker_threads';
 import type { ShardTask } from '../../../src/gate/messages.ts';
 import { runShard } from '../../../src/gate/shard_runner.ts';
+import { readWith } from '../../../src/net/in_place.ts';
 import type { Door, ShardContext } from '../../../src/relay/shard.ts';
 
 /** Where a test wants the start to fail. */
@@ -35,9 +36,10 @@ async function start(context: ShardContext) {
         context.logger.log('scanner', { name: 'closed', why: '' });
         if (sockets.size === 0) drained?.();
       });
-      socket.on('data', (lines) => {
+      readWith(socket, (lines) => {
         for (const line of lines.toString().trim().split('\n')) obey(socket, line);
       });
+      socket.resume();
       socket.write(`hello ${context.shard} ${door.side} at ${door.local}\n`);
     },
     reloadTls: () => {
