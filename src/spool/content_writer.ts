@@ -37,6 +37,12 @@ export class ContentWriter {
     this.#pool = pool;
   }
 
+  /** Before any `write`: one of the pool's pieces, with the first `bytes` of the content. It is ours from now on. */
+  begin(chunk: Buffer, bytes: number): void {
+    this.#filling = { chunk, bytes };
+    if (bytes === chunk.length) this.#push();
+  }
+
   /** Copies bytes[from, to). A promise means that the disk is behind; it never rejects. */
   write(bytes: Uint8Array, from: number, to: number): Promise<void> | undefined {
     let at = from;

@@ -6,6 +6,7 @@
  * Where so much is expected, there is nothing in memory first.
  */
 import { assert } from '../base/assert.ts';
+import type { BufferPool } from './buffer_pool.ts';
 import type { ContentWriter } from './content_writer.ts';
 import type { Copy } from './entries.ts';
 import { SPOOL_LIMITS } from './limits.ts';
@@ -14,7 +15,10 @@ import type { Draft, Envelope, RecipientState, Stored } from './spool.ts';
 import { SpoolFailure } from './spool.ts';
 
 export interface DraftHost {
-  startContent(): ContentWriter;
+  /** Of SPOOL_LIMITS.chunkBytes; each is given back once, or goes to a writer. */
+  readonly pieces: BufferPool;
+  /** `piece` holds the first `bytes` of the content. */
+  startContent(piece: Buffer, bytes: number): ContentWriter;
   /** Appends a new message. Its content is a part of a buffer of `bufferBytes`. */
   commit(copy: Copy, bufferBytes: number, states: readonly RecipientState[] | null): Promise<Stored>;
   /** Content could not be written for good; the spool takes no more. */
@@ -45,6 +49,8 @@ export class SpoolDraft implements Draft {
   #state: State = { tag: 'memory' };
   /** Not pooled by Node: a view of its pool would keep 64 KiB alive for a small message that waits. */
   #buffer: Buffer = NO_BYTES;
+  /** The buffer is one of the host's pieces, since more has come than most mail has. */
+  #borrowed = false;
 
   constructor(host: DraftHost, bytesExpected: number) {
     this.#host = host;
@@ -80,8 +86,9 @@ export class SpoolDraft implements Draft {
     assert(envelope.content.bytes === this.bytes, 'the envelope tells the size of the content');
     this.#state = { tag: 'committed' };
     if (state.tag === 'file') return this.#commitFile(envelope, states, state.writer);
-    const buffer = this.#buffer;
-    this.#buffer = NO_BYTES;
+    const buffer = this.#borrowed ? Buffer.allocUnsafeSlow(this.bytes) : this.#buffer;
+    if (this.#borrowed) this.#buffer.copy(buffer, 0, 0, this.bytes);
+    this.#letGo();
     const content = buffer.subarray(0, this.bytes);
     return this.#host.commit({ envelope, content, file: null }, buffer.length, states);
   }
@@ -90,7 +97,7 @@ export class SpoolDraft implements Draft {
     const state = this.#state;
     if (state.tag === 'committed' || state.tag === 'discarded') return;
     this.#state = { tag: 'discarded' };
-    this.#buffer = NO_BYTES;
+    this.#letGo();
     if (state.tag === 'file') state.writer.abandon();
   }
 
@@ -116,23 +123,33 @@ export class SpoolDraft implements Draft {
   }
 
   #spill(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
-    const writer = this.#host.startContent();
+    if (!this.#borrowed) this.#borrow();
+    const writer = this.#host.startContent(this.#buffer, this.bytes);
     this.#state = { tag: 'file', writer };
-    writer.write(this.#buffer, 0, this.bytes);
-    this.#buffer = NO_BYTES;
+    this.#borrowed = false; // it is the writer's
+    this.#letGo();
     this.bytes += to - from;
     return writer.write(chunk, from, to);
   }
 
+  #letGo(): void {
+    if (this.#borrowed) this.#host.pieces.give(this.#buffer);
+    this.#borrowed = false;
+    this.#buffer = NO_BYTES;
+  }
+
+  #borrow(): void {
+    const piece = this.#host.pieces.take();
+    this.#buffer.copy(piece, 0, 0, this.bytes);
+    this.#buffer = piece;
+    this.#borrowed = true;
+  }
+
+  /** For a size that was announced a buffer of it; else one that most mail fits into, and then a piece. */
   #grow(bytes: number): void {
-    let size = this.#buffer.length * 2;
-    if (size === 0) {
-      const { draftBytesFirst, draftBytesSlack } = SPOOL_LIMITS;
-      size = this.#bytesExpected > 0 ? this.#bytesExpected + draftBytesSlack : draftBytesFirst;
-    }
-    while (size < bytes) size *= 2;
-    const larger = Buffer.allocUnsafeSlow(Math.min(size, INLINE_BYTES_MAX));
-    this.#buffer.copy(larger, 0, 0, this.bytes);
-    this.#buffer = larger;
+    const { draftBytesFirst, draftBytesSlack } = SPOOL_LIMITS;
+    const size = this.#bytesExpected > 0 ? this.#bytesExpected + draftBytesSlack : draftBytesFirst;
+    if (this.#buffer.length > 0 || size < bytes) return this.#borrow();
+    this.#buffer = Buffer.allocUnsafeSlow(Math.min(size, INLINE_BYTES_MAX));
   }
 }

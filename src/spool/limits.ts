@@ -12,7 +12,7 @@ export const SPOOL_LIMITS = {
   draftBytesFirst: 8 << 10,
   /** Added to a client's SIZE, which often counts line ends or dots otherwise than we do. */
   draftBytesSlack: 1 << 10,
-  /** Piece in which large content is written. */
+  /** Piece in which large content is written; a draft gathers in one what has no file yet, so it holds all of that. */
   chunkBytes: 64 << 10,
   /**
    * Chunks kept for reuse over all drafts of the shard: 8 MiB. While more are in use, a draft with any on its way to

@@ -58,7 +58,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
   #contentFiles = 0;
   #contentBytes = 0;
   #fullReported = false;
-  readonly #chunks = new BufferPool(SPOOL_LIMITS.chunkBytes, SPOOL_LIMITS.chunksKeptMax);
+  readonly pieces = new BufferPool(SPOOL_LIMITS.chunkBytes, SPOOL_LIMITS.chunksKeptMax);
   readonly #reads = new BufferPool(SPOOL_LIMITS.readBytesMax, SPOOL_LIMITS.readsKeptMax);
   readonly #supply: SegmentSupply;
   readonly #journal: Journal;
@@ -194,8 +194,10 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
 
   // --- DraftHost ---
 
-  startContent(): ContentWriter {
-    return new ContentWriter(this.#disk, this.#contentFolder, this.nextContentName(), this.#chunks);
+  startContent(piece: Buffer, bytes: number): ContentWriter {
+    const writer = new ContentWriter(this.#disk, this.#contentFolder, this.nextContentName(), this.pieces);
+    writer.begin(piece, bytes);
+    return writer;
   }
 
   commit(copy: Copy, bufferBytes: number, states: readonly RecipientState[] | null): Promise<Stored> {
