@@ -46,8 +46,15 @@ export type AuthenticationResult = {
   readonly dmarc: DmarcResult;
 };
 
-/** What the headers of a message gave, for who judges it at that stage. */
-export type HeaderFindings = { readonly fields: readonly Field[]; readonly author: Author };
+/** The header section as it was read, for whoever else looks into it. */
+export type HeaderFindings = {
+  /** One char per byte. */
+  readonly text: string;
+  readonly fields: readonly Field[];
+  /** There are no more fields than these. */
+  readonly whole: boolean;
+  readonly author: Author;
+};
 
 /** What the session holds of it while the message streams. */
 export type Authentication = Pick<MessageAuthentication, 'headers' | 'write' | 'end'>;
@@ -140,7 +147,7 @@ class MessageAuthentication {
       if ('signature' in each) void this.#keyOf(each.signature.selector, each.signature.domain);
     }
     this.#means.dmarc.expect(author);
-    return { fields: read.fields, author };
+    return { text, fields: read.fields, whole: read.whole, author };
   }
 
   /** The body as it is in the journal, in order. Keeps no reference to `chunk`. */

@@ -12,7 +12,7 @@ import { whenAllKnown, whenKnown } from '../base/answers.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { lazily } from '../base/lazy.ts';
 import { LIMITS } from '../config/limits.ts';
-import type { AuthenticationResult } from '../facts/authentication.ts';
+import type { AuthenticationResult, HeaderFindings } from '../facts/authentication.ts';
 import { methodResults } from '../facts/authentication_report.ts';
 import { addressesIn, authorOf } from '../facts/author.ts';
 import type { DmarcRecord } from '../facts/dmarc_record.ts';
@@ -85,6 +85,8 @@ export class ContentInspection implements ContentTap {
   #gathered = 0;
   #header: Buffer = Buffer.alloc(0);
   #whole = true;
+  /** What the authentication has read of it. */
+  #read: HeaderFindings | null = null;
   /** Spent on looking for parts. */
   #mimeMs = 0;
 
@@ -143,7 +145,7 @@ export class ContentInspection implements ContentTap {
   #headerRead(whole: boolean): void {
     this.#gathering = false;
     this.#whole = whole;
-    this.#authentication?.headers(this.#header.subarray(0, this.#gathered), whole);
+    this.#read = this.#authentication?.headers(this.#header.subarray(0, this.#gathered), whole) ?? null;
   }
 
   /** Behind the last byte; at once where only we have looked at it. Never rejects. */
@@ -156,14 +158,15 @@ export class ContentInspection implements ContentTap {
 
   #findings(opinions: readonly TimedOpinion[] | null, authenticated: Authenticated | null): ContentFindings {
     const authentication = authenticated?.result ?? null;
-    const header = this.#header.toString('latin1', 0, this.#gathered);
+    const read = this.#read;
+    const header = read?.text ?? this.#header.toString('latin1', 0, this.#gathered);
     let split: HeaderSection | null = null;
     const section = (): HeaderSection => {
       split ??= this.#split(header);
       return split;
     };
     const wantsFields = authentication !== null || this.#policy.wants.headers;
-    const fields = wantsFields ? joined(header, section()) : [];
+    const fields = read?.whole ? read.fields : wantsFields ? joined(header, section()) : [];
     const mime = this.#mime?.end() ?? null;
     const disposed =
       authentication && disposeOf(authentication.dmarc, authentication.arc, this.#policy.document.authentication);
