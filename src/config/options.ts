@@ -196,7 +196,7 @@ export const OPTIONS = {
     default: '',
     words: '16000, less where the descriptor limit asks',
     unit: '',
-    why: 'sessions at once over all listeners; at 9 KB each when idle; 25 KB each, 400 MB for 16,000, are the safe side; beyond, 421',
+    why: 'sessions at once over all listeners; at 3 KB each when idle; 25 KB each, 400 MB for 16,000, are the safe side; beyond, 421',
   },
   memoryBytesMax: {
     schema: whole(16 * MIB, 65_536 * MIB),

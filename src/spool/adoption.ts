@@ -112,7 +112,7 @@ async function copyOf(
   try {
     return await readCopy(segment, place);
   } catch (error) {
-    report('spool-lost', { key: index.key(row), domain: index.domain(row, 0), detail: String(error) });
+    report('spool-lost', { sequence: index.key(row), domain: index.domain(row, 0), detail: String(error) });
     return null;
   }
 }

@@ -296,7 +296,7 @@ export async function checkContent(disk: Disk, folder: string, index: Rows, repo
     if (index.final(row) || (entry !== null && entry.bytes >= file.bytes)) continue;
     report('spool-lost', {
       folder,
-      key: index.key(row),
+      sequence: index.key(row),
       domain: index.domain(row, 0),
       recipients: index.recipients(row),
       detail: `content file ${file.name} is missing or short`,

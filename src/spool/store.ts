@@ -325,7 +325,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
     const recipients = index.recipients(row);
     this.#options.report('spool-lost', {
       shard: this.#options.shard,
-      key: index.key(row),
+      sequence: index.key(row),
       segment: index.place(row).generation,
       offset: index.place(row).at,
       acceptedMs: index.acceptedMs(row),

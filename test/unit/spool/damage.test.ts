@@ -228,7 +228,7 @@ test('a record that rots after it was accepted: unreadable, then lost by name, a
   await until(() => disk.paths().includes(path.replace('.seg', '.damaged')));
   const lost = reports.filter(({ event }) => event === 'spool-lost');
   assert.deepEqual(
-    lost.map(({ fields }) => fields.key),
+    lost.map(({ fields }) => fields.sequence),
     [1],
   );
   assert.deepEqual(
