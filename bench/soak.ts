@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { LIMITS } from '../src/config/limits.ts';
+import { SPOOL_LIMITS } from '../src/spool/limits.ts';
 import { pause } from './bench.ts';
 import { Bitmap } from './load/bitmap.ts';
 import { Child } from './load/child.ts';
@@ -153,7 +154,7 @@ class Soak {
     const code = await this.#striker.postern.stop();
     this.#read();
     const slowestUs = Math.max(...reports.map(({ phases }) => phases.end.maxUs));
-    const verdict = this.#tally.verdict(acknowledged, this.#striker.strikes, slowestUs);
+    const verdict = this.#tally.verdict(acknowledged, this.#striker.strikes, slowestUs + SPOOL_LIMITS.companyMs * 1000);
     const log = await logEvents(join(FOLDER, 'postern.log'));
     const failures = [...this.#striker.failures, ...faultsOf(verdict), ...this.#faultsOfLoad(log)];
     if (left > 0) failures.push(`${left} messages are still in the queue`);

@@ -9,8 +9,9 @@
  *              not durable yet, or not known. Each explains as many as were in flight when it fell, no more:
  *
  *   in flight  a message on each connection to the site, with all its recipients, its 250 on the way
- *              + what the sinks took in the last moments before, as long as the slowest 250 of the run took: marks of
- *                delivery wait for the same syncs as commits do. None of those where the site died and not Postern.
+ *              + what the sinks took in the last moments before, as long as the slowest 250 of the run took and a mark
+ *                may wait for company: marks of delivery need the same syncs as commits do. None of those where the
+ *                site died and not Postern.
  */
 import type { ArrivalLine } from '../load/arrivals_file.ts';
 import { Bitmap } from '../load/bitmap.ts';
@@ -116,11 +117,11 @@ export class Tally {
     return lost;
   }
 
-  /** `slowestUs`: of the 250s of the run. */
-  verdict(acknowledged: ReadonlyMap<number, Bitmap>, strikes: readonly Strike[], slowestUs: number): Verdict {
+  /** `unmarkedUs`: how long a delivery may take to become durable. */
+  verdict(acknowledged: ReadonlyMap<number, Bitmap>, strikes: readonly Strike[], unmarkedUs: number): Verdict {
     const counts = strikes
       .toSorted((a, b) => a.atUs - b.atUs)
-      .map((strike) => ({ strike, again: 0, inFlight: this.#inFlight(strike, slowestUs), oldestUs: 0 }));
+      .map((strike) => ({ strike, again: 0, inFlight: this.#inFlight(strike, unmarkedUs), oldestUs: 0 }));
     const unexplained: string[] = [];
     for (const second of this.#seconds) {
       const count = counts.find((one) => one.again < one.inFlight && explains(one.strike, second));
@@ -136,9 +137,9 @@ export class Tally {
     return { copies, lost: this.lost(acknowledged), altered, strange, again, unexplained, strikes: counts };
   }
 
-  #inFlight({ site, atUs, connections }: Strike, slowestUs: number): number {
+  #inFlight({ site, atUs, connections }: Strike, unmarkedUs: number): number {
     const onTheirWay = connections * SAMPLE_RECIPIENTS_MAX;
-    return site === undefined ? onTheirWay + this.#cameBetween(atUs - slowestUs, atUs) : onTheirWay;
+    return site === undefined ? onTheirWay + this.#cameBetween(atUs - unmarkedUs, atUs) : onTheirWay;
   }
 
   #copy(site: string, run: number, number: number, at: number, atUs: number): void {

@@ -45,6 +45,8 @@ class Batch {
   readonly durable: number;
   buffer: Buffer;
   used = 0;
+  /** Somebody waits for its sync: it has more than urgent entries. */
+  awaited = false;
   readonly entries: Entry[] = [];
 
   constructor(segment: Segment, at: number, durable: number, buffer: Buffer) {
@@ -80,6 +82,8 @@ export type JournalStart = {
   readonly segment: Segment | null;
   /** The newest one with records. */
   readonly previous: SegmentLife | null;
+  /** How long urgent entries wait for others before they have a sync of their own, ms. */
+  readonly companyMs: number;
 };
 
 export type JournalEvents = {
@@ -117,6 +121,9 @@ export class Journal {
   #heldUrgent = 0;
   #writing = false;
   #scheduled = false;
+  readonly #companyMs: number;
+  /** Runs while urgent entries wait for company. */
+  #alone: NodeJS.Timeout | undefined;
   readonly #buffers: Buffer[] = [];
   #idle: (() => void)[] = [];
 
@@ -125,6 +132,7 @@ export class Journal {
     this.#reserveBytes = Math.floor(start.segmentBytes * SPOOL_LIMITS.reserveFraction);
     this.#sequence = start.sequence;
     this.#durable = start.durable;
+    this.#companyMs = start.companyMs;
     this.#segment = start.segment;
     this.#supply = supply;
     this.#events = events;
@@ -154,6 +162,7 @@ export class Journal {
   /** Resolves when everything appended so far is durable or failed. */
   idle(): Promise<void> {
     if (!this.#busy) return Promise.resolve();
+    this.#schedule();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
@@ -197,6 +206,7 @@ export class Journal {
     const frame = { kind, sequence, durable: batch.durable, metaBytes: meta.length, contentBytes, contentCrc };
     batch.used = encodeRecord(batch.buffer, batch.used, batch.segment, frame, meta, content);
     batch.entries.push(entry);
+    batch.awaited ||= !entry.urgent;
     this.#schedule();
     return true;
   }
@@ -274,8 +284,10 @@ export class Journal {
   #next(): void {
     if (this.#writing) return;
     if (this.broken !== null) return this.#wakeIdle();
-    if (this.#queue.length === 0) {
-      if (this.#filling !== null && this.#filling.entries.length > 0) this.#closeFilling();
+    const filling = this.#filling;
+    if (this.#queue.length === 0 && filling !== null && filling.entries.length > 0) {
+      if (!filling.awaited && this.#idle.length === 0 && this.#companyMs > 0) return this.#waitForCompany();
+      this.#closeFilling();
     }
     const batch = this.#queue.shift();
     if (batch === undefined) return this.#wakeIdle();
@@ -286,6 +298,18 @@ export class Journal {
       () => this.#complete(batch),
       (error: unknown) => this.#fail(batch, error),
     );
+  }
+
+  /**
+   * Nobody waits for a mark, and a sync of its own is what the next message would have to wait for: it goes with that
+   * one where one comes soon.
+   */
+  #waitForCompany(): void {
+    this.#alone ??= setTimeout(() => {
+      this.#alone = undefined;
+      if (this.#filling !== null) this.#filling.awaited = true;
+      this.#next();
+    }, this.#companyMs);
   }
 
   #complete(batch: Batch): void {

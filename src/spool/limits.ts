@@ -31,6 +31,11 @@ export const SPOOL_LIMITS = {
   batchBytesFirst: 256 << 10,
   /** Batch buffers kept: one in flight, one filling, one for a burst. */
   batchBuffersKeptMax: 3,
+  /**
+   * How long marks wait for a message that shares their sync, ms. A kill within it means that so much mail is delivered
+   * twice.
+   */
+  companyMs: 5,
   /** Below, a record with the largest inline content would not leave the reserve for marks free. */
   segmentBytesMin: 128 << 10,
   /** Segment sizes are u32 in the header. */

@@ -167,6 +167,8 @@ export type SpoolOptions = {
   readonly memoryBytesMax: number;
   /** The journal grows so much between checkpoints; absent: SPOOL_LIMITS.checkpointEveryBytes. */
   readonly checkpointEveryBytes?: number;
+  /** Marks wait so long for a message that shares their sync, ms; absent: SPOOL_LIMITS.companyMs. */
+  readonly companyMs?: number;
   /** Something worth a log line happened in recovery or later: `event` is stable, `fields` are plain. */
   readonly report: (event: SpoolEvent, fields: Readonly<Record<string, string | number>>) => void;
 };

@@ -94,6 +94,7 @@ export class JournalSpool implements Spool, DraftHost, EntryHost, RetirementHost
         durable: start.durable,
         segment: active,
         previous: start.previous,
+        companyMs: options.companyMs ?? SPOOL_LIMITS.companyMs,
       },
       supply,
       {

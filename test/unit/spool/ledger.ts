@@ -62,6 +62,7 @@ export function optionsFor(directory: string, reports: Report[] = [], more: Part
     segmentBytes: 128 << 10,
     memoryBytesMax: 1 << 20,
     checkpointEveryBytes: 32 << 10,
+    companyMs: 0,
     report: (event, fields) => reports.push({ event, fields }),
     ...more,
   };

@@ -96,7 +96,10 @@ export function chance(seed: number, share: number): () => boolean {
 }
 
 export const openIn = (world: World, which = ALONE): Promise<Spool> =>
-  openSpool(optionsFor(DIRECTORY, world.reports, { ...which, segmentBytes: SEGMENT_BYTES }), world.disk);
+  openSpool(
+    optionsFor(DIRECTORY, world.reports, { ...which, segmentBytes: SEGMENT_BYTES, companyMs: SPOOL_LIMITS.companyMs }),
+    world.disk,
+  );
 
 /** Where a fault meets the start it says so and leaves nothing open, and the next start finds all. */
 async function start(world: World, which: typeof ALONE): Promise<Spool> {
