@@ -55,9 +55,9 @@ test('a message takes the marks with it that wait, and does not wait itself', as
   const disk = new SimulatedDisk();
   const spool = await opened(disk);
   const first = await put(spool, contentOf(2000, 1));
+  const { syncs } = spool.stats;
   const mark = watched(spool.mark(first.row, delivered(0)));
   await settled(disk);
-  const { syncs } = spool.stats;
   const second = await put(spool, contentOf(2000, 2));
   await settled(disk);
   assert.deepEqual([mark.done, spool.stats.syncs], [true, syncs + 1], 'both are in one sync');
