@@ -83,6 +83,11 @@ const TABLE = {
     'a site that takes our other connections but not this one has had enough of us',
     'no new connection to it is opened for so long',
   ],
+  giveWayMs: [
+    500,
+    'a shard that is denied a connection by the limit of a site tries again at least each quarter of a second',
+    'whoever had more opens none for so long after closing one',
+  ],
   noticeRecipientsMax: [
     1000,
     'one notification with a group of up to 1.2 KB for each recipient: 1.2 MB while it is written',

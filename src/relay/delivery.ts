@@ -273,7 +273,7 @@ export class DeliveryConnection implements OpeningHandler {
     const messagesMax = Math.min(connectionMessagesMax, said ?? connectionMessagesMax);
     const spent = this.#messages >= messagesMax || monotonicMs() - this.#openedMs > connectionAgeMsMax;
     this.#state = { tag: 'idle' };
-    if (spent || this.#carrier.draining) return this.quit();
+    if (spent || this.#carrier.draining || this.#site.givesWay) return this.quit();
     const parcel = this.#site.next(this);
     if (parcel !== null) this.#begin(parcel);
     else if (config.connectionIdleSecondsMax === 0 && !this.#site.waiting) this.quit();

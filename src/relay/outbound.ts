@@ -209,7 +209,7 @@ export class Outbound implements SiteOwner {
     this.#ticks++;
     this.#routing.tick();
     if (!this.#notices.crowded) this.#schedule.tick();
-    this.#sites.pump();
+    this.#sites.tick();
     if (this.#ticks % LOG_TICKS === 0) {
       this.#deferrals.log();
       this.#schedule.release.tick();

@@ -188,7 +188,6 @@ const contexts = (material: TlsMaterial, ticketSecret: Uint8Array) => ({
 function siteRules(config: Config): Outbound['rules'] {
   const rulesFor = (connectionsMax: number) => ({
     connectionsMax,
-    connectionIdleMsMax: config.connectionIdleSecondsMax * 1000,
     connectionMessagesMax: config.connectionMessagesMax,
     connectionAgeMsMax: config.connectionAgeSecondsMax * 1000,
     // Half the first wait: who comes back from it finds the site tried again, not blocked. And not for long: the first

@@ -9,7 +9,7 @@
  *   no host can be reached ─► blocked for a while: whoever is due, and whoever comes, is deferred without being woken
  *
  * As many are awake as there are connections to take them soon. Those of a site that shares its limit with other shards
- * wait for `pump` on the shard's next tick.
+ * wait for the shard's next tick, or for whoever comes next.
  */
 import { assert } from '../base/assert.ts';
 import { monotonicMs, wallMs } from '../base/clock.ts';
@@ -17,12 +17,12 @@ import { hashOf } from '../base/hash.ts';
 import { LIMITS } from '../config/limits.ts';
 import type { Failure } from '../smtp/greeting.ts';
 import type { Row, Stored } from '../spool/spool.ts';
+import { Allowance } from './allowance.ts';
 import type { Carrier } from './delivery.ts';
 import { DeliveryConnection } from './delivery.ts';
 import { FairQueue, type Priority } from './fair_queue.ts';
 import type { Parcel } from './parcel.ts';
 import type { Places } from './places.ts';
-import { Ramp } from './ramp.ts';
 import type { NextHop } from './router.ts';
 import type { SiteCounts } from './site_counts.ts';
 import type { Task } from './slices.ts';
@@ -34,7 +34,6 @@ const NULL_SENDER = hashOf('');
 export type SiteRules = {
   /** Connections at once, over all shards. */
   readonly connectionsMax: number;
-  readonly connectionIdleMsMax: number;
   readonly connectionMessagesMax: number;
   readonly connectionAgeMsMax: number;
   /** How long a site none of whose hosts can be reached is left alone. */
@@ -69,19 +68,17 @@ export class Site implements Waker {
   hop: NextHop;
   inTurn = false;
   readonly #owner: SiteOwner;
-  readonly #slot: number;
   readonly #due: FairQueue;
   /** Awake; at most one for each connection, and what came back. */
   readonly #ready: Parcel[] = [];
   readonly #connections = new Set<DeliveryConnection>();
   readonly #idle: DeliveryConnection[] = [];
-  readonly #ramp: Ramp;
+  readonly #allowance: Allowance;
   #connecting = 0;
   #waking = 0;
   /** 1 while a connection asks for work: it is not idle yet. */
   #asking = 0;
   #blockedUntilMs = 0;
-  #crowdedUntilMs = 0;
   #blockedBy: Failure | null = null;
   #deferring = false;
   #movedMs = monotonicMs();
@@ -93,10 +90,9 @@ export class Site implements Waker {
     this.hop = hop;
     this.rules = owner.rules[hop.side];
     this.#owner = owner;
-    this.#slot = owner.counts.slotOf(hop.site);
     this.#due = new FairQueue(owner.places);
-    this.#ramp = new Ramp(this.rules.connectionsMax);
-    if (down) this.#ramp.blocked();
+    this.#allowance = new Allowance(owner.counts, hop.site, this.rules.connectionsMax);
+    if (down) this.#allowance.blocked();
   }
 
   /** Nothing is here that would be missed. */
@@ -250,10 +246,9 @@ export class Site implements Waker {
       this.#movedMs = monotonicMs();
       connection.take(this.#takeReady()!);
     }
-    if (this.blocked) return;
+    const wanted = (): boolean => this.#parcels > this.#connecting + this.#idle.length && !this.blocked;
     // An idle one is there for a parcel that is being woken.
-    while (this.#parcels > this.#connecting + this.#idle.length && this.#mayOpen) {
-      if (!this.#owner.counts.acquire(this.#slot, this.rules.connectionsMax)) break;
+    while (wanted() && this.#allowance.acquire(this.#connections.size)) {
       this.#connecting++;
       this.#movedMs = monotonicMs();
       const connection = new DeliveryConnection(this, this.hop.targets, this.#owner);
@@ -261,13 +256,20 @@ export class Site implements Waker {
       this.#owner.connectionOpened(connection);
       connection.open();
     }
+    if (!wanted()) this.#allowance.enough();
   }
 
-  /** The limits allow one more; not that there is one left of those that all shards share. */
-  get #mayOpen(): boolean {
-    const { size } = this.#connections;
-    if (size >= this.#ramp.allowed || (size > 0 && monotonicMs() < this.#crowdedUntilMs)) return false;
-    return this.#owner.counts.hasRoom(this.#slot, this.rules.connectionsMax);
+  /** Now and then: time, and other shards, change what may be done. */
+  tick(): void {
+    if (this.waiting) this.#owner.turns.want(this);
+    this.pump();
+    const surplus = Math.ceil(this.#allowance.surplus(this.#connections.size) / 2);
+    for (const connection of this.#idle.slice(0, Math.max(0, surplus))) connection.quit();
+  }
+
+  /** A connection that has finished a message is to be left to another shard. */
+  get givesWay(): boolean {
+    return this.#allowance.surplus(this.#connections.size) > 1;
   }
 
   /** A connection asks for work; null: stay idle. */
@@ -295,7 +297,7 @@ export class Site implements Waker {
 
   /** A message was carried, and answered. */
   took(): void {
-    this.#ramp.took();
+    this.#allowance.took();
   }
 
   /** None of the hosts took the connection. With others open, they have merely had enough of us for now. */
@@ -304,13 +306,12 @@ export class Site implements Waker {
     this.#movedMs = monotonicMs();
     this.closed(connection);
     if (this.#connections.size > this.#connecting) {
-      this.#crowdedUntilMs = monotonicMs() + LIMITS.crowdedSiteMs;
-      this.#ramp.refused();
+      this.#allowance.refused();
       return;
     }
     this.#blockedBy = failure;
     this.#blockedUntilMs = monotonicMs() + this.rules.blockMs;
-    this.#ramp.blocked();
+    this.#allowance.blocked();
     this.#owner.siteBlocked(this);
     this.#restReady();
     this.#deferDue();
@@ -319,7 +320,7 @@ export class Site implements Waker {
   closed(connection: DeliveryConnection): void {
     const known = this.#connections.delete(connection);
     assert(known, 'a connection closes once');
-    this.#owner.counts.release(this.#slot);
+    this.#allowance.released(this.#connections.size);
     const at = this.#idle.indexOf(connection);
     if (at !== -1) this.#idle.splice(at, 1);
     this.#owner.connectionClosed(connection);
@@ -374,7 +375,8 @@ export class Site implements Waker {
   still(): Still | null {
     const { size } = this.#connections;
     if (!this.waiting || this.blocked) return null;
-    const free = this.#idle.length > 0 || (this.#parcels > this.#connecting && (size === 0 || this.#mayOpen));
+    const mayOpen = size === 0 || this.#allowance.mayOpen(size);
+    const free = this.#idle.length > 0 || (this.#parcels > this.#connecting && mayOpen);
     if (!free) return null;
     const facts = {
       due: this.#due.size,
@@ -383,7 +385,7 @@ export class Site implements Waker {
       connections: size,
       connecting: this.#connecting,
       idle: this.#idle.length,
-      allowed: this.#ramp.allowed,
+      allowed: this.#allowance.allowed,
     };
     return { what: this.key, ms: monotonicMs() - this.#movedMs, facts };
   }

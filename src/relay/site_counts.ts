@@ -6,6 +6,8 @@
  *   row 1       | slot 0 | slot 1 | …  connections of shard 1
  *   greetings   | slot 0: whose, how many | …  times that a shard got through to a site: the others need not find out
  *
+ * Beside its count a shard says when it waits for one more: who has more than it leaves some (site.ts).
+ *
  * A site's slot is a hash of its key. Two sites in one slot share a limit: with a few hundred sites that have
  * connections at once in 16,384 slots this is rare, and then costs one of them some concurrency, nothing else.
  */
@@ -13,6 +15,9 @@ import { assert } from '../base/assert.ts';
 import { hashOf } from '../base/hash.ts';
 
 const SLOTS = 16_384; // 64 KiB a shard
+
+/** In a shard's count: it waits for a connection that the limit denies. */
+const WAITS = 1 << 30;
 
 /** A row a shard, and two numbers a slot for the greetings. */
 export const siteCountsMemory = (shards: number): SharedArrayBuffer => new SharedArrayBuffer((shards + 2) * SLOTS * 4);
@@ -43,13 +48,31 @@ export class SiteCounts {
 
   /**
    * Counts one more connection if the sum over all shards stays within `max`: added first, so that no two shards pass
-   * at once.
+   * at once. Where it does not, this shard waits for one until it gets one, or does not want it any more.
    */
   acquire(slot: number, max: number): boolean {
     Atomics.add(this.#counts, this.#row + slot, 1);
-    if (this.#total(slot) <= max) return true;
+    if (this.#total(slot) <= max) {
+      this.waitsNoMore(slot);
+      return true;
+    }
     Atomics.sub(this.#counts, this.#row + slot, 1);
+    Atomics.or(this.#counts, this.#row + slot, WAITS);
     return false;
+  }
+
+  waitsNoMore(slot: number): void {
+    Atomics.and(this.#counts, this.#row + slot, ~WAITS);
+  }
+
+  /** How many connections that other shard has which waits for one more and has fewest; Infinity: none waits. */
+  fewestOfWaiting(slot: number): number {
+    let fewest = Number.POSITIVE_INFINITY;
+    for (let row = 0; row < this.#shards * SLOTS; row += SLOTS) {
+      const count = Atomics.load(this.#counts, row + slot);
+      if (row !== this.#row && (count & WAITS) !== 0) fewest = Math.min(fewest, count & ~WAITS);
+    }
+    return fewest;
   }
 
   /** Whether `acquire` would succeed at this moment. */
@@ -59,7 +82,8 @@ export class SiteCounts {
 
   #total(slot: number): number {
     let total = 0;
-    for (let shard = 0; shard < this.#shards; shard++) total += Atomics.load(this.#counts, shard * SLOTS + slot);
+    for (let row = 0; row < this.#shards * SLOTS; row += SLOTS)
+      total += Atomics.load(this.#counts, row + slot) & ~WAITS;
     return total;
   }
 
@@ -82,6 +106,6 @@ export class SiteCounts {
 
   release(slot: number): void {
     const before = Atomics.sub(this.#counts, this.#row + slot, 1);
-    assert(before > 0, 'a connection is released once');
+    assert((before & ~WAITS) > 0, 'a connection is released once');
   }
 }

@@ -47,13 +47,10 @@ export class Sites {
   }
 
   /** Whoever waits for what other shards, or time, have given back meanwhile. */
-  pump(): void {
+  tick(): void {
     for (const site of this.#byKey.values()) {
+      site.tick();
       if (site.disposable) this.#byKey.delete(site.key);
-      else if (site.waiting) {
-        this.#owner.turns.want(site);
-        site.pump();
-      }
     }
     this.#owner.turns.go();
   }

@@ -32,11 +32,15 @@ export class OutboundStage {
   readonly #changes = new Changes();
   #sent = 0;
 
-  /** `url` is the inside server of here.example; `hops`, by domain, stand before what the configuration says. */
+  /**
+   * `url` is the inside server of here.example; `hops`, by domain, stand before what the configuration says. `counts`:
+   * this is one shard of several.
+   */
   constructor(
     url: string,
     environment: Readonly<Record<string, string>> = {},
     hops: Readonly<Record<string, () => Hop | Promise<Hop>>> = {},
+    counts = new SiteCounts(siteCountsMemory(1), 0),
   ) {
     const { config, relay, spool, lines, deadlines } = testRelay({ POSTERN_INSIDE_ROUTE: url, ...environment }, () =>
       this.#changes.note(),
@@ -58,12 +62,10 @@ export class OutboundStage {
     router.nextHop = (domain) => (hops[domain]?.() ?? nextHop(domain)) as ReturnType<typeof nextHop>;
     const rules = {
       connectionsMax: config.insideConnectionsMax,
-      connectionIdleMsMax: 10_000,
       connectionMessagesMax: config.connectionMessagesMax,
       connectionAgeMsMax: 3_600_000,
       blockMs: (config.retrySeconds[0]! * 1000) / 2,
     };
-    const counts = new SiteCounts(siteCountsMemory(1), 0);
     this.outbound = new Outbound(this.relay, router, counts, { inside: rules, outside: rules });
     this.relay.outbound = this.outbound;
   }
