@@ -338,9 +338,9 @@ const TABLE = {
   ],
 
   // The gate.
-  shardYoungHeapMib: [
-    24,
-    'three half-spaces of 8 MiB: what a message needs is garbage within milliseconds; with more room it lies about for longer, and the buffers outside the heap with it: 70 MB more for a shard, and no less CPU',
+  shardHalfSpaceMib: [
+    8,
+    'a young heap is three of them, and they have that size from the start (gate/supervisor.ts): what a message needs is garbage within milliseconds; with 16 MiB V8 marks the old heap without end, since that grows by less between two collections',
     'V8 collects what is young, some ms at a time',
   ],
   listenBacklog: [

@@ -7,6 +7,7 @@
  */
 import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { getHeapSpaceStatistics } from 'node:v8';
 import { resourceLimits } from 'node:worker_threads';
 import type { ShardTask } from '../../../src/gate/messages.ts';
 import { runShard } from '../../../src/gate/shard_runner.ts';
@@ -83,7 +84,7 @@ async function start(context: ShardContext) {
     if (word === 'break') context.onBroken('disk on fire');
     if (word === 'log') context.logger.log('scanner', { name: rest.join(' '), why: '' });
     if (word === 'tls') socket.write(`tls ${tls}\n`);
-    if (word === 'heap') socket.write(`heap ${resourceLimits.maxYoungGenerationSizeMb}\n`);
+    if (word === 'heap') socket.write(`heap ${resourceLimits.maxYoungGenerationSizeMb} ${halfSpaceMib()}\n`);
     if (word === 'quit') socket.end('bye\n');
   }
 }
@@ -95,3 +96,8 @@ function stallUntil(file: string): void {
 }
 
 async function* noChunks(): AsyncGenerator<never> {}
+
+function halfSpaceMib(): number {
+  const young = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space')!;
+  return Math.ceil((young.space_used_size + young.space_available_size) / 2 ** 20);
+}

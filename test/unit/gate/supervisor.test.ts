@@ -28,12 +28,12 @@ test('connections are spread over the shards, the least loaded first', { timeout
   for (const client of [...clients, next]) client.socket.destroy();
 });
 
-test('a shard keeps little garbage', { timeout: 20_000 }, async (context) => {
+test('a shard has a small young heap, of its full size from the start', { timeout: 20_000 }, async (context) => {
   const { postern } = await startFake(context, { POSTERN_WORKERS: '1' });
   const client = new Client(postern.listening.outside[0]!);
   await client.read();
   client.say('heap');
-  assert.equal(await client.read(), `heap ${LIMITS.shardYoungHeapMib}`);
+  assert.equal(await client.read(), `heap ${3 * LIMITS.shardHalfSpaceMib} ${LIMITS.shardHalfSpaceMib}`);
   client.socket.destroy();
 });
 
