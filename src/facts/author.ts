@@ -61,8 +61,15 @@ export function addressesIn(value: string): string[] | null {
   return within || !finish() ? null : addresses;
 }
 
-/** A comment, a quoted string, a domain literal, or one character; -1 where one of the former does not end. */
+const ORDINARY = /[^("[<>,;:]+/y;
+
+/**
+ * A comment, a quoted string, a domain literal, one character that has a meaning here, or a run of others; -1 where one
+ * of the first three does not end.
+ */
 function tokenEnd(value: string, from: number): number {
+  ORDINARY.lastIndex = from;
+  if (ORDINARY.test(value)) return ORDINARY.lastIndex;
   const opens = value[from]!;
   if (opens !== '(' && opens !== '"' && opens !== '[') return from + 1;
   let depth = 0;

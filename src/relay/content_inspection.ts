@@ -62,15 +62,19 @@ type Wants = {
 type Authenticated = { readonly result: AuthenticationResult; readonly ms: number };
 
 const NO_SECTION: HeaderSection = { fields: [], end: 0, complete: true };
+const NOTHING_YET = Buffer.alloc(0);
 const END = Buffer.from('\r\n\r\n');
 const HEADER_BYTES_FIRST = 2048;
 
-/** After the empty line that ends the section, or -1; only bytes from `from` on are new. */
-function headerEnd(bytes: Buffer, from: number, to: number): number {
-  if (from === 0 && to >= 2 && bytes[0] === END[0] && bytes[1] === END[1]) return 2;
-  const at = bytes.subarray(0, to).indexOf(END, from);
+/** Behind the empty line that ends the section, or -1; all of it is here, and only what is behind `known` is new. */
+function headerEnd(section: Buffer, known = 0): number {
+  if (known === 0 && section[0] === END[0] && section[1] === END[1]) return 2;
+  const at = section.indexOf(END, Math.max(0, known - END.length + 1));
   return at === -1 ? -1 : at + END.length;
 }
+
+const bytesOf = (chunk: Uint8Array, from: number, to: number): Buffer =>
+  Buffer.from(chunk.buffer, chunk.byteOffset + from, to - from);
 
 export class ContentInspection implements ContentTap {
   readonly #policy: Policy;
@@ -82,8 +86,11 @@ export class ContentInspection implements ContentTap {
   readonly #abort: AbortController | null;
   /** The header section is not over, and somebody wants it. */
   #gathering: boolean;
-  #gathered = 0;
-  #header: Buffer = Buffer.alloc(0);
+  /** The section up to now, where it did not come whole in the first piece. */
+  #gathered: Buffer = NOTHING_YET;
+  #gatheredBytes = 0;
+  /** One char per byte. */
+  #header = '';
   #whole = true;
   /** What the authentication has read of it. */
   #read: HeaderFindings | null = null;
@@ -118,39 +125,42 @@ export class ContentInspection implements ContentTap {
   }
 
   #gather(chunk: Uint8Array, from: number, to: number): void {
-    const before = this.#gathered;
-    const taken = Math.min(LIMITS.authenticatedHeaderBytesMax - before, to - from);
-    this.#makeRoom(before + taken);
-    this.#header.set(chunk.subarray(from, from + taken), before);
-    this.#gathered += taken;
-    const end = headerEnd(this.#header, Math.max(0, before - END.length + 1), this.#gathered);
-    if (end === -1 && taken < to - from) this.#headerRead(false);
+    const known = this.#gatheredBytes;
+    const taken = Math.min(LIMITS.authenticatedHeaderBytesMax - known, to - from);
+    const first = known === 0 ? headerEnd(bytesOf(chunk, from, from + taken)) : -1;
+    if (first !== -1) {
+      this.#headerRead(bytesOf(chunk, from, from + first), true);
+      return this.#authentication?.write(chunk, from + first, to);
+    }
+    this.#makeRoom(known + taken);
+    this.#gathered.set(chunk.subarray(from, from + taken), known);
+    this.#gatheredBytes += taken;
+    const gathered = this.#gathered.subarray(0, this.#gatheredBytes);
+    const end = headerEnd(gathered, known);
+    if (end === -1 && taken < to - from) this.#headerRead(gathered, false);
     if (end === -1) return;
-    const gathered = this.#header;
-    const until = this.#gathered;
-    this.#gathered = end;
-    this.#headerRead(true);
-    // What was gathered beyond it is the beginning of the body.
-    if (until > end) this.#authentication?.write(gathered, end, until);
-    if (taken < to - from) this.#authentication?.write(chunk, from + taken, to);
+    this.#headerRead(gathered.subarray(0, end), true);
+    this.#authentication?.write(chunk, from + end - known, to);
   }
 
   #makeRoom(bytes: number): void {
-    if (bytes <= this.#header.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#header.length, HEADER_BYTES_FIRST));
-    this.#header.copy(larger, 0, 0, this.#gathered);
-    this.#header = larger;
+    if (bytes <= this.#gathered.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#gathered.length, HEADER_BYTES_FIRST));
+    this.#gathered.copy(larger, 0, 0, this.#gatheredBytes);
+    this.#gathered = larger;
   }
 
-  #headerRead(whole: boolean): void {
+  #headerRead(section: Buffer, whole: boolean): void {
     this.#gathering = false;
+    this.#gathered = NOTHING_YET;
     this.#whole = whole;
-    this.#read = this.#authentication?.headers(this.#header.subarray(0, this.#gathered), whole) ?? null;
+    this.#read = this.#authentication?.headers(section, whole) ?? null;
+    this.#header = this.#read?.text ?? section.toString('latin1');
   }
 
   /** Behind the last byte; at once where only we have looked at it. Never rejects. */
   end(): ContentFindings | Promise<ContentFindings> {
-    if (this.#gathering) this.#headerRead(true);
+    if (this.#gathering) this.#headerRead(this.#gathered.subarray(0, this.#gatheredBytes), true);
     return whenAllKnown([this.#panel?.end() ?? null, this.#authenticated()], ([opinions, authenticated]) =>
       this.#findings(opinions, authenticated),
     );
@@ -159,7 +169,7 @@ export class ContentInspection implements ContentTap {
   #findings(opinions: readonly TimedOpinion[] | null, authenticated: Authenticated | null): ContentFindings {
     const authentication = authenticated?.result ?? null;
     const read = this.#read;
-    const header = read?.text ?? this.#header.toString('latin1', 0, this.#gathered);
+    const header = this.#header;
     let split: HeaderSection | null = null;
     const section = (): HeaderSection => {
       split ??= this.#split(header);
