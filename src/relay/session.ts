@@ -291,7 +291,11 @@ export class InboundSession implements ConnectionHandler {
     if (arrival.ended) this.#messageRead(arrival);
     else if (this.#chunkLeft === 0) this.#chunkRead(arrival);
     else this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
-    if (behind !== undefined) this.#hold(behind); // more is to come, when the disk is ready for it
+    if (behind !== undefined) {
+      // More is to come, and is to wait with the client: here it would be a copy of a whole read.
+      this.#connection.pause();
+      this.#hold(behind);
+    }
     return true;
   }
 
