@@ -1,52 +1,57 @@
 /**
  * What is due for one site and waits for a connection, at rest.
  *
- *   high   lane of sender A: 1 ─► 2 ─► 3      one message of each lane in turn
+ *   fresh  lane of sender A: 1 ─► 2 ─► 3      one message of each lane in turn
  *          lane of sender B: 7
- *   bulk   lane of sender C: 4 ─► 5 ─► …      one turn in BULK_TURN while there is high, all turns otherwise
+ *   tried  lane of sender A: 4 ─► 5           mail that has had an attempt: what an outage has piled up
+ *   bulk   lane of sender C: 6 ─► 8 ─► …      what is large or goes to many
+ *
+ * Of eight turns four are for fresh mail, three for tried, one for bulk; a turn of which there is no mail is the next
+ * one's of this list. So mail of now waits for a message or two, however long the backlog is, and the backlog shrinks.
  *
  * A sender of a million messages has a lane like everybody else, so the next one waits for one message of it, not for
  * all. The first LANES_MAX senders have a lane for each; with more of them, hashes share.
  */
 import { Line, type Places } from './places.ts';
 
-export const BULK_TURN = 8;
+const PRIORITIES = ['fresh', 'tried', 'bulk'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+export const TURNS: readonly Priority[] = ['fresh', 'tried', 'fresh', 'tried', 'fresh', 'tried', 'fresh', 'bulk'];
 const LANES_MAX = 256;
 
-export type Priority = 'high' | 'bulk';
-
 export class FairQueue {
-  readonly #high: Lanes;
-  readonly #bulk: Lanes;
+  readonly #lanes: Readonly<Record<Priority, Lanes>>;
+  readonly #all: readonly Lanes[];
   #turn = 0;
   /** When the parcel that was taken last came, seconds since 1970. */
   takenSinceSeconds = 0;
 
   constructor(places: Places) {
-    this.#high = new Lanes(places);
-    this.#bulk = new Lanes(places);
+    this.#lanes = { fresh: new Lanes(places), tried: new Lanes(places), bulk: new Lanes(places) };
+    this.#all = PRIORITIES.map((priority) => this.#lanes[priority]);
   }
 
   /** Recipients. */
   get size(): number {
-    return this.#high.size + this.#bulk.size;
+    return this.#lanes.fresh.size + this.#lanes.tried.size + this.#lanes.bulk.size;
   }
 
   /** Parcels: recipients of one message that stand together are one. */
   get parcels(): number {
-    return this.#high.parcels + this.#bulk.parcels;
+    return this.#lanes.fresh.parcels + this.#lanes.tried.parcels + this.#lanes.bulk.parcels;
   }
 
   push(priority: Priority, sender: number, row: number, recipient: number, sinceSeconds: number): void {
-    (priority === 'high' ? this.#high : this.#bulk).push(sender, row, recipient, sinceSeconds);
+    this.#lanes[priority].push(sender, row, recipient, sinceSeconds);
   }
 
   /**
    * The row that is next, or -1. Its recipients that stand together are put in `recipients`: they leave as one parcel.
    */
   take(recipients: number[]): number {
-    const high = this.#high.size > 0 && (this.#bulk.size === 0 || ++this.#turn % BULK_TURN !== 0);
-    const lanes = high ? this.#high : this.#bulk;
+    let lanes = this.#lanes[TURNS[this.#turn++ % TURNS.length]!];
+    if (lanes.size === 0) lanes = this.#all.find(({ size }) => size > 0) ?? lanes;
     const row = lanes.take(recipients);
     this.takenSinceSeconds = lanes.takenSinceSeconds;
     return row;
@@ -54,7 +59,7 @@ export class FairQueue {
 
   /** When the one who waits longest came, seconds since 1970; Infinity where nobody waits. */
   get oldestSeconds(): number {
-    return Math.min(this.#high.oldestSeconds, this.#bulk.oldestSeconds);
+    return Math.min(...this.#all.map(({ oldestSeconds }) => oldestSeconds));
   }
 
   /**
@@ -62,8 +67,7 @@ export class FairQueue {
    * has them.
    */
   *sweep(over: (row: number, recipient: number, sinceSeconds: number) => boolean): Generator<void> {
-    yield* this.#high.sweep(over);
-    yield* this.#bulk.sweep(over);
+    for (const lanes of this.#all) yield* lanes.sweep(over);
   }
 }
 

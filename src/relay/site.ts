@@ -20,7 +20,7 @@ import type { Row, Stored } from '../spool/spool.ts';
 import { Allowance } from './allowance.ts';
 import type { Carrier } from './delivery.ts';
 import { DeliveryConnection } from './delivery.ts';
-import { FairQueue, type Priority } from './fair_queue.ts';
+import { FairQueue } from './fair_queue.ts';
 import type { Parcel } from './parcel.ts';
 import type { Places } from './places.ts';
 import type { NextHop } from './router.ts';
@@ -144,10 +144,13 @@ export class Site implements Waker {
   wait(row: Row, recipients: readonly number[]): void {
     const { index } = this.#owner.relay.spool;
     if (!this.waiting) this.#movedMs = monotonicMs();
-    const priority = this.#priorityOf(row);
     const sender = index.senderHash(row);
     const nowSeconds = Math.floor(wallMs() / 1000);
-    for (const recipient of recipients) this.#due.push(priority, sender, row, recipient, nowSeconds);
+    const bulk = this.#isBulk(row);
+    for (const recipient of recipients) {
+      const priority = bulk ? 'bulk' : index.tried(row, recipient) ? 'tried' : 'fresh';
+      this.#due.push(priority, sender, row, recipient, nowSeconds);
+    }
     if (this.blocked) return this.#deferDue();
     this.#owner.turns.want(this);
     this.pump();
@@ -160,12 +163,12 @@ export class Site implements Waker {
     this.pump();
   }
 
-  /** Notices have the null sender; they and small mail go before what is large or goes to many. */
-  #priorityOf(row: Row): Priority {
+  /** Large, or to many; notices, which have the null sender, never. */
+  #isBulk(row: Row): boolean {
     const { index } = this.#owner.relay.spool;
     const small =
       index.contentBytes(row) <= LIMITS.contentInlineBytes && index.recipients(row) <= LIMITS.fewRecipientsMax;
-    return small || index.senderHash(row) === NULL_SENDER ? 'high' : 'bulk';
+    return !small && index.senderHash(row) !== NULL_SENDER;
   }
 
   // --- waking ---

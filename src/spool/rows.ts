@@ -121,6 +121,11 @@ export class Rows implements Index {
     };
   }
 
+  tried(row: Row, recipient: number): boolean {
+    const slot = this.#slotOf(row, recipient);
+    return this.#slot.due[slot]! >= 0 && this.#slot.word[slot]! >>> ATTEMPTS_SHIFT > 0;
+  }
+
   dueMs(row: Row, recipient: number): number | null {
     const due = this.#slot.due[this.#slotOf(row, recipient)]!;
     return due < 0 ? null : due;

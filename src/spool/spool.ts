@@ -106,6 +106,8 @@ export interface Index {
   state(row: Row, recipient: number): RecipientState;
   /** `nextMs` of its state, without making one; null: final. */
   dueMs(row: Row, recipient: number): number | null;
+  /** It waits, and not for its first attempt. */
+  tried(row: Row, recipient: number): boolean;
   /**
    * A mark in memory by whoever is about to deliver it: nobody else does, and its row is nobody else's as long as it
    * stands. It ends with `unclaim`, or with a `mark` that makes the recipient final. A claimed one may become final by

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BULK_TURN, FairQueue } from '../../../src/relay/fair_queue.ts';
+import { FairQueue, TURNS } from '../../../src/relay/fair_queue.ts';
 import { Places } from '../../../src/relay/places.ts';
 import { chance } from '../../support/chance.ts';
 
@@ -20,7 +20,7 @@ const swept = (queue: FairQueue, over: (row: number, recipient: number, sinceSec
 
 test('what one sender sends leaves in its order', () => {
   const queue = new FairQueue(new Places());
-  for (let row = 0; row < 5; row++) queue.push('high', 1, row, 0, 0);
+  for (let row = 0; row < 5; row++) queue.push('fresh', 1, row, 0, 0);
   assert.deepEqual(taken(queue), ['0: 0', '1: 0', '2: 0', '3: 0', '4: 0']);
   assert.equal(queue.size, 0);
 });
@@ -34,16 +34,16 @@ test('recipients of a message that stand together leave together, others in a tu
     [4, 0],
     [3, 9],
   ] as const)
-    queue.push('high', 1, row, recipient, 0);
+    queue.push('fresh', 1, row, recipient, 0);
   assert.deepEqual(taken(queue), ['3: 0 1 7', '4: 0', '3: 9']);
 });
 
 test('who sends thousands delays another by one message, whenever that comes', () => {
   const queue = new FairQueue(new Places());
-  for (let row = 0; row < 5000; row++) queue.push('high', 1, row, 0, 0);
+  for (let row = 0; row < 5000; row++) queue.push('fresh', 1, row, 0, 0);
   taken(queue, 100);
-  queue.push('high', 2, 7000, 0, 0);
-  queue.push('high', 3, 8000, 0, 0);
+  queue.push('fresh', 2, 7000, 0, 0);
+  queue.push('fresh', 3, 8000, 0, 0);
   const next = taken(queue, 4);
   assert.ok(next.includes('7000: 0') && next.includes('8000: 0'), next.join());
 });
@@ -51,7 +51,7 @@ test('who sends thousands delays another by one message, whenever that comes', (
 test('senders have one turn each in a round, also when lanes end and begin in it', () => {
   const queue = new FairQueue(new Places());
   for (let sender = 0; sender < 10; sender++)
-    for (let n = 0; n <= sender; n++) queue.push('high', sender, sender * 100 + n, 0, 0);
+    for (let n = 0; n <= sender; n++) queue.push('fresh', sender, sender * 100 + n, 0, 0);
   for (let round = 0; round < 10; round++) {
     const senders = taken(queue, 10 - round).map((each) => Math.floor(Number.parseInt(each, 10) / 100));
     assert.deepEqual(
@@ -64,12 +64,12 @@ test('senders have one turn each in a round, also when lanes end and begin in it
 
 test('bulk has one turn in eight while there is other mail, and all of them when there is none', () => {
   const queue = new FairQueue(new Places());
-  for (let row = 0; row < 70; row++) queue.push('high', 1, row, 0, 0);
+  for (let row = 0; row < 70; row++) queue.push('fresh', 1, row, 0, 0);
   for (let row = 100; row < 120; row++) queue.push('bulk', 2, row, 0, 0);
   const bulkAt = taken(queue).flatMap((each, at) => (Number.parseInt(each, 10) >= 100 ? [at] : []));
   assert.deepEqual(
     bulkAt.slice(0, 10),
-    Array.from({ length: 10 }, (_, at) => (at + 1) * BULK_TURN - 1),
+    Array.from({ length: 10 }, (_, at) => (at + 1) * TURNS.length - 1),
   );
   assert.deepEqual(
     bulkAt.slice(10),
@@ -77,16 +77,30 @@ test('bulk has one turn in eight while there is other mail, and all of them when
   );
 });
 
+test('new mail waits for a message or two of a backlog, and the backlog has nearly half of all turns', () => {
+  const queue = new FairQueue(new Places());
+  for (let row = 0; row < 5000; row++) queue.push('tried', row, row, 0, 0);
+  taken(queue, 1001);
+  queue.push('fresh', 9000, 9000, 0, 0);
+  assert.ok(taken(queue, 3).includes('9000: 0'));
+  for (let row = 10_000; row < 10_400; row++) queue.push('fresh', row, row, 0, 0);
+  const fresh = taken(queue, 800).filter((each) => Number.parseInt(each, 10) >= 9000);
+  assert.equal(fresh.length, 400, 'all of it came within twice its number of turns');
+  for (let row = 20_000; row < 30_000; row++) queue.push('fresh', row, row, 0, 0);
+  const tried = taken(queue, 800).filter((each) => Number.parseInt(each, 10) < 9000);
+  assert.equal(tried.length, 300);
+});
+
 test('more senders than lanes share lanes, and nobody is lost', () => {
   const queue = new FairQueue(new Places());
   for (let row = 0; row < 20_000; row++)
-    queue.push(row % 3 === 0 ? 'bulk' : 'high', (row * 2_654_435_761) >>> 0, row, 0, 0);
+    queue.push(row % 3 === 0 ? 'bulk' : 'fresh', (row * 2_654_435_761) >>> 0, row, 0, 0);
   assert.equal(new Set(taken(queue)).size, 20_000);
 });
 
 test('a sweep takes out whom it is asked to, and leaves the others in their order', () => {
   const queue = new FairQueue(new Places());
-  for (let row = 0; row < 10; row++) queue.push(row < 8 ? 'high' : 'bulk', row % 2, row, 0, row);
+  for (let row = 0; row < 10; row++) queue.push(row < 8 ? 'fresh' : 'bulk', row % 2, row, 0, row);
   swept(queue, (row, recipient, sinceSeconds) => {
     assert.deepEqual([recipient, sinceSeconds], [0, row]);
     return row % 4 === 0 || row === 9;
@@ -114,7 +128,13 @@ test('whatever comes, goes and is swept in between, each recipient is taken or s
       const kind = next(10);
       if (kind < 5) {
         for (let recipient = 0; recipient < 1 + next(3); recipient++) {
-          queue.push(next(4) === 0 ? 'bulk' : 'high', next(next(2) === 0 ? 3 : 1000), step, recipient, step);
+          queue.push(
+            (['fresh', 'tried', 'tried', 'bulk'] as const)[next(4)]!,
+            next(next(2) === 0 ? 3 : 1000),
+            step,
+            recipient,
+            step,
+          );
           waiting[at]!.add(`${step} ${recipient}`);
         }
       } else if (kind < 9) {

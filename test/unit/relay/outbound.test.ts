@@ -125,6 +125,23 @@ test('who sends hundreds delays another by a few messages', () =>
     { POSTERN_INSIDE_CONNECTIONS_MAX: '2' },
   ));
 
+test('new mail does not wait behind what an outage has piled up', () =>
+  withPeer(
+    async (peer, stage) => {
+      for (let n = 0; n < 600; n++) stage.rest({ sender: `s${n}@client.example` }, { attempts: 2 });
+      stage.outbound.start();
+      await peer.receivedCount(20);
+      const before = peer.messages.length;
+      stage.outbound.enqueue(stage.put({ sender: 'carol@client.example' }));
+      await peer.received('mail of Carol', (message) => message.sender === 'carol@client.example');
+      const at = peer.messages.findIndex((message) => message.sender === 'carol@client.example');
+      assert.ok(at - before <= 8, `it came after ${at - before} others`);
+      await peer.receivedCount(601);
+      await gone(stage);
+    },
+    { POSTERN_INSIDE_CONNECTIONS_MAX: '2' },
+  ));
+
 test('mail whose time is over at a site that is down is woken, and its sender is told', async () => {
   const stage = new OutboundStage(await closedUrl(), { POSTERN_QUEUE_SECONDS_MAX: '100' });
   stage.rest({ acceptedMs: Date.now() - 200_000 }, { attempts: 3, nextMs: Date.now() - 1000 });
