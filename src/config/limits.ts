@@ -85,8 +85,8 @@ const TABLE = {
   ],
   giveWayMs: [
     500,
-    'a shard that is denied a connection by the limit of a site tries again at least each quarter of a second',
-    'whoever had more opens none for so long after closing one',
+    'a shard that waits for a connection to a site asks again each quarter of a second',
+    'whoever had more, and has closed one, opens none before that shard for so long',
   ],
   noticeRecipientsMax: [
     1000,

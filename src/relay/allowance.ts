@@ -4,10 +4,12 @@
  *   ramp        as many as messages went through before (ramp.ts)
  *   crowded     the site refused one while it served others: it has had enough of us for a while
  *   the limit   over all shards (site_counts.ts)
+ *   fairness    not before another shard that waits for one and has fewer; of two with as many, not before the other
+ *               right after one of ours has closed
  *
- * Who is denied one by the limit says so. A shard that has more by two or more leaves one at the end of its message,
- * and of idle ones half of what it has more on each tick; then it opens none for a while, so that the other finds it
- * free. So a shard whose mail came first does not keep the connections while another's waits.
+ * Who is denied one says so. Where none is left, a shard that has two or more above that one leaves one at the end of
+ * its message, and of idle ones half of what it has more on each tick. So a shard whose mail came first does not keep
+ * the connections while another's waits.
  */
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
@@ -38,19 +40,30 @@ export class Allowance {
 
   /** `size`: of the connections that there are here. */
   mayOpen(size: number): boolean {
-    return this.#maySoon(size) && this.#counts.hasRoom(this.#slot, this.#connectionsMax);
+    return this.#siteAllows(size) && this.#isFair(size) && this.#hasRoom;
   }
 
-  #maySoon(size: number): boolean {
-    const nowMs = monotonicMs();
-    return size < this.#ramp.allowed && nowMs >= this.#givesWayUntilMs && (size === 0 || nowMs >= this.#crowdedUntilMs);
+  #siteAllows(size: number): boolean {
+    return size < this.#ramp.allowed && (size === 0 || monotonicMs() >= this.#crowdedUntilMs);
   }
 
-  /** One more is counted. False: none now; where the limit is why, other shards know. */
+  #isFair(size: number): boolean {
+    const fewest = this.#counts.fewestOfWaiting(this.#slot);
+    return size < fewest || (size === fewest && monotonicMs() >= this.#givesWayUntilMs);
+  }
+
+  get #hasRoom(): boolean {
+    return this.#counts.hasRoom(this.#slot, this.#connectionsMax);
+  }
+
+  /** One more is counted. False: none now; where it is for other shards, they know. */
   acquire(size: number): boolean {
-    if (!this.#maySoon(size)) return false;
-    this.#denied = !this.#counts.acquire(this.#slot, this.#connectionsMax);
-    return !this.#denied;
+    if (!this.#siteAllows(size)) return false;
+    const fair = this.#isFair(size);
+    if (!fair) this.#counts.waits(this.#slot);
+    const acquired = fair && this.#counts.acquire(this.#slot, this.#connectionsMax);
+    this.#denied = !acquired;
+    return acquired;
   }
 
   /** Nobody here waits for one more. */
@@ -65,9 +78,13 @@ export class Allowance {
     this.#counts.release(this.#slot);
   }
 
-  /** By so many this shard has more than the one that waits and has fewest; not above 0: nobody waits who has fewer. */
+  /**
+   * By so many this shard has more than the one that waits and has fewest; not above 0: none waits that has fewer, or
+   * it need but take one.
+   */
   surplus(size: number): number {
-    return size - this.#counts.fewestOfWaiting(this.#slot);
+    const surplus = size - this.#counts.fewestOfWaiting(this.#slot);
+    return surplus > 0 && this.#hasRoom ? 0 : surplus;
   }
 
   // --- what the site said ---

@@ -6,18 +6,28 @@
  *   row 1       | slot 0 | slot 1 | …  connections of shard 1
  *   greetings   | slot 0: whose, how many | …  times that a shard got through to a site: the others need not find out
  *
- * Beside its count a shard says when it waits for one more: who has more than it leaves some (site.ts).
+ * Beside its count a shard writes when it was denied one more, and while that is fresh, it waits: who has more than it
+ * gives way (allowance.ts).
  *
  * A site's slot is a hash of its key. Two sites in one slot share a limit: with a few hundred sites that have
  * connections at once in 16,384 slots this is rare, and then costs one of them some concurrency, nothing else.
  */
 import { assert } from '../base/assert.ts';
+import { wallMs } from '../base/clock.ts';
 import { hashOf } from '../base/hash.ts';
 
 const SLOTS = 16_384; // 64 KiB a shard
 
-/** In a shard's count: it waits for a connection that the limit denies. */
-const WAITS = 1 << 30;
+/** The lower half of a shard's number is its connections, the upper one when it was denied another, or 0. */
+const COUNT_BITS = 16;
+const COUNT = (1 << COUNT_BITS) - 1;
+/** It asks again each quarter of a second; one that hangs does not, and is not waited for. */
+const STAMP_MS = 256;
+const STAMPS = 1 << 14;
+const FRESH_STAMPS = 4;
+
+const isFresh = (stamp: number): boolean => (stampOf(wallMs()) - stamp + STAMPS) % STAMPS <= FRESH_STAMPS;
+const stampOf = (ms: number): number => 1 + (Math.floor(ms / STAMP_MS) % STAMPS);
 
 /** A row a shard, and two numbers a slot for the greetings. */
 export const siteCountsMemory = (shards: number): SharedArrayBuffer => new SharedArrayBuffer((shards + 2) * SLOTS * 4);
@@ -57,20 +67,27 @@ export class SiteCounts {
       return true;
     }
     Atomics.sub(this.#counts, this.#row + slot, 1);
-    Atomics.or(this.#counts, this.#row + slot, WAITS);
+    this.waits(slot);
     return false;
   }
 
+  /** This shard would have another connection, and may not. */
+  waits(slot: number): void {
+    const count = Atomics.load(this.#counts, this.#row + slot) & COUNT; // nobody else writes here
+    Atomics.store(this.#counts, this.#row + slot, count | (stampOf(wallMs()) << COUNT_BITS));
+  }
+
   waitsNoMore(slot: number): void {
-    Atomics.and(this.#counts, this.#row + slot, ~WAITS);
+    Atomics.and(this.#counts, this.#row + slot, COUNT);
   }
 
   /** How many connections that other shard has which waits for one more and has fewest; Infinity: none waits. */
   fewestOfWaiting(slot: number): number {
     let fewest = Number.POSITIVE_INFINITY;
     for (let row = 0; row < this.#shards * SLOTS; row += SLOTS) {
-      const count = Atomics.load(this.#counts, row + slot);
-      if (row !== this.#row && (count & WAITS) !== 0) fewest = Math.min(fewest, count & ~WAITS);
+      const number = Atomics.load(this.#counts, row + slot);
+      if (number > COUNT && row !== this.#row && isFresh(number >>> COUNT_BITS))
+        fewest = Math.min(fewest, number & COUNT);
     }
     return fewest;
   }
@@ -82,8 +99,7 @@ export class SiteCounts {
 
   #total(slot: number): number {
     let total = 0;
-    for (let row = 0; row < this.#shards * SLOTS; row += SLOTS)
-      total += Atomics.load(this.#counts, row + slot) & ~WAITS;
+    for (let row = 0; row < this.#shards * SLOTS; row += SLOTS) total += Atomics.load(this.#counts, row + slot) & COUNT;
     return total;
   }
 
@@ -106,6 +122,6 @@ export class SiteCounts {
 
   release(slot: number): void {
     const before = Atomics.sub(this.#counts, this.#row + slot, 1);
-    assert((before & ~WAITS) > 0, 'a connection is released once');
+    assert((before & COUNT) > 0, 'a connection is released once');
   }
 }

@@ -60,16 +60,27 @@ test('they meet in the middle, and what was left is not taken back', () => {
   let rounds = 0;
   for (; rich.surplus > 1; rounds++) {
     rich.close();
-    assert.equal(rich.open(), false, 'it opens none for a while');
+    assert.ok(rich.surplus <= 0, 'one is free, and enough until it is taken');
+    assert.equal(rich.open(), false, 'it is for the other');
     assert.equal(poor.open(), true);
     assert.equal(poor.open(), false, 'it waits for more');
   }
   assert.deepEqual([rounds, rich.size, poor.size], [5, 5, 5]);
-  poor.close();
-  assert.equal(poor.open(), true, 'who has no more than the other gives no way');
 });
 
-test('after a while it may have what nobody took', (t) => {
+test('of several that wait, nobody takes two while another has fewer', () => {
+  const all = sides(3, 6).sides;
+  fill(all[0]!);
+  for (const side of all) assert.equal(side.open(), false);
+  for (let n = 0; n < 6; n++) all[0]!.close();
+  for (let round = 0; round < 6; round++) for (const side of all) side.open();
+  assert.deepEqual(
+    all.map(({ size }) => size),
+    [2, 2, 2],
+  );
+});
+
+test('who has as many lets the other one first, and for a while only', (t) => {
   const [rich, poor] = sides(2, 1).sides as [Side, Side];
   rich.open();
   poor.open();
@@ -77,9 +88,21 @@ test('after a while it may have what nobody took', (t) => {
   let nowMs = performance.now();
   t.mock.method(performance, 'now', () => nowMs);
   rich.close();
-  assert.equal(rich.allowance.mayOpen(0), false);
+  assert.equal(rich.open(), false);
   nowMs += LIMITS.giveWayMs + 1;
   assert.equal(rich.open(), true);
+});
+
+test('who has not asked again for a second waits no more', (t) => {
+  const [rich, poor] = sides(2, 3).sides as [Side, Side];
+  fill(rich);
+  poor.open();
+  assert.equal(rich.surplus, 3);
+  const nowMs = Date.now();
+  t.mock.method(Date, 'now', () => nowMs + 2000);
+  assert.ok(rich.surplus <= 0);
+  poor.open();
+  assert.equal(rich.surplus, 3);
 });
 
 test('a dead shard waits for nothing', () => {
