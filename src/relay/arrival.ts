@@ -4,7 +4,8 @@
  *
  *   feed(chunk) ─► scanner ─► spans that are content ─► draft          at the end: facts ─► verdict ─► inbound.ts
  *
- * What is too large is read to its end and dropped, so that the client and we stay in step (RFC 5321 §4.5.3.1.9).
+ * What is too large, or not wanted any more (a rule over its header section), is read to its end and dropped, so that
+ * the client and we stay in step (RFC 5321 §4.5.3.1.9).
  */
 import type { ContentFacts } from '../message/envelope.ts';
 import type { ContentToJudge } from '../policy/content.ts';
@@ -65,6 +66,7 @@ export class Arrival {
     while (at < to && !this.ended) {
       const next = this.#scanner.scan(chunk, at, to, this.#state, cuts);
       if (!this.#dropped) wait = applyCuts(chunk, at, next, this.#state, cuts, this.#sink) ?? wait;
+      if (this.#unwanted) this.discard();
       at = next;
     }
     this.end = at;
@@ -74,6 +76,10 @@ export class Arrival {
       this.discard();
     }
     return this.#dropped ? undefined : wait;
+  }
+
+  get #unwanted(): boolean {
+    return !this.#dropped && this.#taps.length > 0 && this.#taps.some(({ over }) => over);
   }
 
   /** The end of the last BDAT chunk (RFC 3030 §2). */

@@ -4,7 +4,7 @@ import type { Subject } from '../facts/source.ts';
 import type { Clause } from '../policy/decisive.ts';
 import { valueText } from '../policy/decisive.ts';
 import type { FactId, Facts, Stage } from '../policy/facts.ts';
-import type { Final } from '../policy/rules.ts';
+import type { Final, Rule } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
 import type { Refusal } from '../smtp/replies.ts';
 
@@ -46,6 +46,33 @@ export const who = (stage: Stage, { helo, sender, recipient }: Subject): Because
   ...(stage === 'rcpt' && recipient !== null ? { to: printMailbox(recipient) } : {}),
 });
 
+/** `tried`: rules that were asked at this stage. */
+export const byRule = (
+  stage: Stage,
+  subject: Subject,
+  rule: string,
+  clauses: readonly Clause[],
+  asked: readonly Asked[],
+  tried: number,
+): Because => ({
+  ...who(stage, subject),
+  rule,
+  facts: briefFacts(clauses),
+  costs: briefCosts(clauses, asked),
+  tried,
+});
+
+/** Of the log line that says a rule has held. */
+export const ruleFields = (stage: Stage, { side, address }: Subject, rule: Rule, clauses: readonly Clause[]) => ({
+  rule: rule.id,
+  stage,
+  action: rule.action.tag,
+  dryRun: rule.dryRun,
+  side,
+  client: address,
+  facts: briefFacts(clauses),
+});
+
 /** `asked` has what the filter found, and its time, once it has seen the content. */
 export function byFilter(stage: Stage, subject: Subject, filter: string, asked: readonly Asked[]): Because {
   const because = { ...who(stage, subject), filter };
@@ -56,7 +83,7 @@ export function byFilter(stage: Stage, subject: Subject, filter: string, asked: 
 }
 
 /** `dnsbl.score=7 dnswl.score=unknown` */
-export function briefFacts(clauses: readonly Clause[]): string {
+function briefFacts(clauses: readonly Clause[]): string {
   return briefText([...new Map(clauses.map(({ fact, value }) => [fact, value]))]);
 }
 
@@ -67,7 +94,7 @@ const briefText = (facts: readonly (readonly [FactId, Facts[FactId]])[]): string
     .slice(0, BRIEF_CHARS_MAX);
 
 /** `dns-list-zen.example.net 12` */
-export function briefCosts(clauses: readonly Clause[], asked: readonly Asked[]): string {
+function briefCosts(clauses: readonly Clause[], asked: readonly Asked[]): string {
   const facts = new Set(clauses.map(({ fact }) => fact));
   const gave = asked.filter((each) => Object.keys(each.facts).some((id) => (facts as ReadonlySet<string>).has(id)));
   return gave

@@ -18,10 +18,11 @@ import { Arrival } from './arrival.ts';
 import { roundMs } from './because.ts';
 import type { Changes } from './changes.ts';
 import { changesOf } from './changes.ts';
+import { decide } from './decision.ts';
 import type { Caller } from './front_door.ts';
 import type { Sealed } from './inbound.ts';
 import { sealMessage, viaOf } from './inbound.ts';
-import { decide, Inspection } from './inspection.ts';
+import { Inspection } from './inspection.ts';
 import type { Relay } from './relay.ts';
 import type { Witness } from './witness.ts';
 

@@ -57,6 +57,8 @@ type Wants = {
   readonly panel: PanelExamination | null;
   /** Ours. */
   readonly hostname: string;
+  /** The header section is here, whole: its facts, for rules that ask for them. */
+  readonly onHeaders: (gathered: Gathered) => void;
 };
 
 type Authenticated = { readonly result: AuthenticationResult; readonly ms: number };
@@ -96,11 +98,15 @@ export class ContentInspection implements ContentTap {
   #read: HeaderFindings | null = null;
   /** Spent on looking for parts. */
   #mimeMs = 0;
+  #section: HeaderSection | null = null;
+  readonly #onHeaders: Wants['onHeaders'];
+  over = false;
 
   constructor(policy: Policy, wants: Wants) {
     this.#policy = policy;
     this.#hostname = wants.hostname;
     this.#panel = wants.panel;
+    this.#onHeaders = wants.onHeaders;
     this.#mime = policy.wants.mime ? new MimeExamination() : null;
     this.#abort = wants.spf === null ? null : new AbortController();
     this.#authentication =
@@ -109,6 +115,7 @@ export class ContentInspection implements ContentTap {
   }
 
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+    if (this.over) return undefined;
     if (this.#mime !== null) {
       const startMs = monotonicMs();
       this.#mime.write(chunk, from, to);
@@ -116,10 +123,11 @@ export class ContentInspection implements ContentTap {
     }
     if (!this.#gathering) this.#authentication?.write(chunk, from, to);
     else this.#gather(chunk, from, to);
-    return this.#panel?.write(chunk, from, to);
+    return this.over ? undefined : this.#panel?.write(chunk, from, to);
   }
 
   abort(): void {
+    this.over = true;
     this.#abort?.abort();
     this.#panel?.abort();
   }
@@ -156,6 +164,20 @@ export class ContentInspection implements ContentTap {
     this.#whole = whole;
     this.#read = this.#authentication?.headers(section, whole) ?? null;
     this.#header = this.#read?.text ?? section.toString('latin1');
+    if (!whole || !this.#policy.wants.headers) return;
+    const facts = headerFacts(this.#fields());
+    const asked: Asked = { source: 'header', stage: 'headers', ms: 0, trouble: '', facts };
+    this.#onHeaders({ facts, asked: [asked] });
+  }
+
+  /** Split for the first who looks. */
+  readonly #split = (): HeaderSection => {
+    this.#section ??= this.#sectionOf(this.#header);
+    return this.#section;
+  };
+
+  #fields(): readonly Field[] {
+    return this.#read?.whole ? this.#read.fields : joined(this.#header, this.#split());
   }
 
   /** Behind the last byte; at once where only we have looked at it. Never rejects. */
@@ -168,15 +190,6 @@ export class ContentInspection implements ContentTap {
 
   #findings(opinions: readonly TimedOpinion[] | null, authenticated: Authenticated | null): ContentFindings {
     const authentication = authenticated?.result ?? null;
-    const read = this.#read;
-    const header = this.#header;
-    let split: HeaderSection | null = null;
-    const section = (): HeaderSection => {
-      split ??= this.#split(header);
-      return split;
-    };
-    const wantsFields = authentication !== null || this.#policy.wants.headers;
-    const fields = read?.whole ? read.fields : wantsFields ? joined(header, section()) : [];
     const mime = this.#mime?.end() ?? null;
     const disposed =
       authentication && disposeOf(authentication.dmarc, authentication.arc, this.#policy.document.authentication);
@@ -184,23 +197,22 @@ export class ContentInspection implements ContentTap {
     const add = (source: string, stage: Stage, ms: number, facts: Facts): void => {
       asked.push({ source, stage, ms, trouble: '', facts });
     };
-    if (this.#whole && this.#policy.wants.headers) add('header', 'headers', 0, headerFacts(fields));
     if (mime !== null) add('mime', 'data', this.#mimeMs, mime.facts);
     for (const each of opinions ?? []) add(each.filter, 'data', each.ms, filterFacts([each]));
     if (authentication && disposed)
       add('authentication', 'data', authenticated!.ms, authenticationFacts(authentication, disposed));
     return {
       gathered: asked.length === 0 && opinions === null ? NOTHING : together(asked, opinions),
-      header,
-      section,
+      header: this.#header,
+      section: this.#split,
       leaves: mime?.leaves ?? [],
       consensus: opinions === null ? null : consensusOf(opinions),
       dmarc: authentication && disposed && dmarcRecord(authentication, disposed),
-      results: authentication === null ? null : this.#results(authentication, fields),
+      results: authentication === null ? null : this.#results(authentication, this.#fields()),
     };
   }
 
-  #split(header: string): HeaderSection {
+  #sectionOf(header: string): HeaderSection {
     if (header === '') return { ...NO_SECTION, complete: this.#whole };
     const section = splitHeaders(header, Number.POSITIVE_INFINITY);
     return { ...section, complete: section.complete && this.#whole };

@@ -25,9 +25,8 @@ import type { Rule, Verdict } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
 import type { Command } from '../smtp/command.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
-import * as smtp from '../smtp/session.ts';
-import type { Because, Refused } from './because.ts';
-import { briefCosts, briefFacts, byFilter, refusalOf, who } from './because.ts';
+import type { Refused } from './because.ts';
+import { byFilter, byRule, refusalOf, ruleFields, who } from './because.ts';
 import type { ContentFindings } from './content_inspection.ts';
 import { ContentInspection } from './content_inspection.ts';
 import { filteredEnvelope, type Told } from './filtered_envelope.ts';
@@ -48,17 +47,8 @@ const nothingKnown = (): Known => ({ facts: {}, asked: [], pending: [] });
 
 type Judged = { readonly verdict: Verdict; readonly refused: Decision };
 
-/** What a command may do: by order and limits, then by the policy. */
-export function decide(
-  session: smtp.Session,
-  command: Command,
-  settings: smtp.Settings,
-  inspection: Inspection,
-  tls: FilteredEnvelope['tls'],
-): Decision | Promise<Decision> {
-  const refusal = smtp.refusal(session, command, settings);
-  return refusal === null ? inspection.command(command, smtp.helloOf(session), tls) : { key: refusal };
-}
+/** What the rules of a stage over the content have said; `final` null: nothing that is. */
+type Ruled = { readonly refused: Decision; readonly final: NonNullable<Verdict['final']>['tag'] | null };
 
 /** What of the relay an inspection needs. */
 export type InspectionHost = Pick<Relay, 'policy' | 'config' | 'local' | 'unavailable' | 'trouble' | 'logger'>;
@@ -89,6 +79,8 @@ export class Inspection {
   /** From MAIL until content comes. */
   #panel: PanelExamination | null = null;
   #content: ContentInspection | null = null;
+  /** Of the stage `headers`; null: nobody has looked at the header section before the end. */
+  #headersRuled: Ruled | Promise<Ruled> | null = null;
   #over = false;
 
   constructor(
@@ -206,6 +198,7 @@ export class Inspection {
     this.#recipients = { favoured: 0, others: 0 };
     this.#wishes = new RuleWishes();
     this.#content = null;
+    this.#headersRuled = null;
     this.#spf = this.#authenticates ? this.#startSpf(sender) : null;
     return this.#enter('mail', this.#transaction);
   }
@@ -233,6 +226,10 @@ export class Inspection {
   /** Who looks at the content of the transaction while it arrives; null: nobody. */
   begin({ recipients }: Transaction): ContentTap | null {
     const policy = this.#policy;
+    this.#latest = this.#said('headers', { recipients: recipients.length });
+    this.#subject = { ...this.#subject, recipient: null };
+    const { favoured, others } = this.#recipients;
+    if (favoured > 0 && others === 0 && this.#accepted === 'no') this.#accepted = 'transaction';
     const panel = this.#panel;
     this.#panel = null;
     const authenticates = this.#spf !== null;
@@ -240,15 +237,30 @@ export class Inspection {
     if (!authenticates && !headers && !policy.wants.mime && panel === null) return null;
     panel?.begin(recipients.map((each) => each.address));
     const { hostname } = this.#relay.config;
-    this.#content = new ContentInspection(policy, { spf: this.#spf, headers, panel, hostname });
+    const onHeaders = (gathered: Gathered): void => this.#headersRead(gathered);
+    this.#content = new ContentInspection(policy, { spf: this.#spf, headers, panel, hostname, onHeaders });
     return this.#content;
+  }
+
+  /** What will not pass whatever follows is taken no further: neither kept, nor shown to anybody. */
+  #headersRead(gathered: Gathered): void {
+    const content = this.#content;
+    this.#learn(this.#latest, gathered);
+    this.#headersRuled = this.#ruled('headers');
+    whenKnown(this.#headersRuled, ({ refused, final }) => {
+      if (content !== null && (refused !== null || final === 'discard')) content.over = true;
+    });
   }
 
   /** The whole message is here: `found` is what the scanner found in it. */
   content(found: Facts, transaction: Transaction): Refused | Passage | Promise<Refused | Passage> {
     const content = this.#content;
     this.#content = null;
-    return whenKnown(content?.end() ?? null, (findings) => this.#examined(found, findings, transaction));
+    return whenKnown(this.#headersRuled, (ruled) => {
+      if (ruled !== null && ruled.refused !== null) return ruled.refused;
+      if (ruled?.final === 'discard') return this.#passage('discard', null, transaction);
+      return whenKnown(content?.end() ?? null, (findings) => this.#examined(found, findings, transaction));
+    });
   }
 
   #examined(
@@ -257,39 +269,43 @@ export class Inspection {
     transaction: Transaction,
   ): Refused | Passage | Promise<Refused | Passage> {
     const dmarc = findings?.dmarc ?? null;
-    if (dmarc !== null) {
+    if (dmarc !== null)
       this.#relay.logger.log('dmarc', { session: this.#session, client: this.#subject.address, ...dmarc });
-    }
-    this.#latest = nothingKnown();
-    this.#learn(this.#latest, {
-      facts: found,
-      asked: [{ source: 'content', stage: 'data', ms: 0, trouble: '', facts: found }],
-    });
+    const asked: Asked = { source: 'content', stage: 'data', ms: 0, trouble: '', facts: found };
+    this.#learn(this.#latest, { facts: found, asked: [asked] });
     if (findings !== null) this.#learn(this.#latest, findings.gathered);
-    this.#subject = { ...this.#subject, recipient: null, bytes: found.bytes ?? 0 };
-    const { favoured, others } = this.#recipients;
-    if (favoured > 0 && others === 0 && this.#accepted === 'no') this.#accepted = 'transaction';
-    return whenKnown(this.#overContent('headers'), (ruled) => {
+    this.#subject = { ...this.#subject, bytes: found.bytes ?? 0 };
+    return whenKnown(this.#overContent(), (ruled) => {
       if (ruled !== null && typeof ruled === 'object') return ruled;
       const filtered = this.#accepted === 'no' ? (findings?.consensus ?? null) : null;
       const word = filtered === null ? null : objectionIn(filtered);
       const refused = this.#objected('data', word, findings?.gathered.asked);
       if (refused !== null) return refused;
       const wanted = filtered?.verdict === 'discard' || filtered?.verdict === 'hold' ? filtered.verdict : null;
-      const judged = { policy: this.#policy, side: this.#subject.side, wishes: this.#wishes, kept: ruled ?? wanted };
-      return passageOf(judged, findings, transaction);
+      return this.#passage(ruled ?? wanted, findings, transaction);
     });
   }
 
-  /** What rules want in place of delivery, those of this stage and of the next. */
-  #overContent(stage: 'headers' | 'data'): Refused | Kept | Promise<Refused | Kept> {
+  #passage(kept: Kept, findings: ContentFindings | null, transaction: Transaction): Passage {
+    const judged = { policy: this.#policy, side: this.#subject.side, wishes: this.#wishes, kept };
+    return passageOf(judged, findings, transaction);
+  }
+
+  /** What rules want in place of delivery: those over the header section, then those over all. */
+  #overContent(): Refused | Kept | Promise<Refused | Kept> {
+    const kept = ({ refused, final }: Ruled): Refused | Kept =>
+      refused ?? (final === 'discard' || final === 'hold' ? final : null);
+    return whenKnown(this.#headersRuled ?? this.#ruled('headers'), (headers) =>
+      headers.refused !== null || headers.final !== null ? kept(headers) : whenKnown(this.#ruled('data'), kept),
+    );
+  }
+
+  #ruled(stage: 'headers' | 'data'): Ruled | Promise<Ruled> {
     return whenKnown(this.#judgement(stage, this.#transaction), (judged) =>
-      whenKnown(judged === null ? null : this.#decision(stage, judged), (refused) => {
-        const final = judged?.verdict.final?.tag ?? null;
-        if (refused !== null) return refused;
-        if (final === 'discard' || final === 'hold') return final;
-        return final === null && stage === 'headers' ? this.#overContent('data') : null;
-      }),
+      whenKnown(judged === null ? null : this.#decision(stage, judged), (refused) => ({
+        refused,
+        final: judged?.verdict.final?.tag ?? null,
+      })),
     );
   }
 
@@ -355,32 +371,17 @@ export class Inspection {
     for (const { rule, matched } of trials) if (matched) this.#tell(stage, rule, facts);
     this.#wishes.note(stage, verdict);
     if (final?.tag !== 'reject' && final?.tag !== 'defer') return { verdict, refused: null };
-    const asked = sets.flatMap((set) => set.asked);
     const clauses = this.#policy.decisive(trials.at(-1)!.rule, facts);
-    const because: Because = {
-      ...who(stage, this.#subject),
-      rule: final.rule,
-      facts: briefFacts(clauses),
-      costs: briefCosts(clauses, asked),
-      tried: trials.length,
-    };
+    const asked = sets.flatMap((set) => set.asked);
+    const because = byRule(stage, this.#subject, final.rule, clauses, asked, trials.length);
     return { verdict, refused: { ...refusalOf(stage, final), because } };
   }
 
   /** One line for each rule that held, and it is counted. */
   #tell(stage: Stage, rule: Rule, facts: Facts): void {
-    const { side, address } = this.#subject;
     this.#policy.count(rule);
-    this.#relay.logger.log('rule', {
-      session: this.#session,
-      rule: rule.id,
-      stage,
-      action: rule.action.tag,
-      dryRun: rule.dryRun,
-      side,
-      client: address,
-      facts: briefFacts(this.#policy.decisive(rule, facts)),
-    });
+    const fields = ruleFields(stage, this.#subject, rule, this.#policy.decisive(rule, facts));
+    this.#relay.logger.log('rule', { session: this.#session, ...fields });
   }
 
   #delayed(decision: Decision, ms: number): Decision | Promise<Decision> {

@@ -21,11 +21,12 @@ import { replyLine } from '../smtp/replies.ts';
 import * as smtp from '../smtp/session.ts';
 import { Arrival } from './arrival.ts';
 import type { Refused } from './because.ts';
+import { decide } from './decision.ts';
 import { filteredTls } from './filtered_envelope.ts';
 import type { Caller } from './front_door.ts';
 import { type Acceptance, acceptMessage, viaOf } from './inbound.ts';
 import { Input } from './input.ts';
-import { type Decision, decide, Inspection } from './inspection.ts';
+import { type Decision, Inspection } from './inspection.ts';
 import type { Relay } from './relay.ts';
 import { SessionAccount } from './session_account.ts';
 
@@ -168,10 +169,11 @@ export class InboundSession implements ConnectionHandler {
     if (behind !== undefined) this.#hold(behind);
   }
 
-  /** A client that does not read its replies is not read from either. */
+  /** Nothing is read meanwhile: it would be a copy, of a whole read at worst, where the client can keep it. */
   #hold(until: Promise<void>): void {
     if (this.#held) return;
     this.#held = true;
+    this.#connection.pause();
     until.then(() => {
       this.#held = false;
       this.#pump();
@@ -291,11 +293,7 @@ export class InboundSession implements ConnectionHandler {
     if (arrival.ended) this.#messageRead(arrival);
     else if (this.#chunkLeft === 0) this.#chunkRead(arrival);
     else this.#connection.setDeadline(this.#relay.config.dataSecondsMax);
-    if (behind !== undefined) {
-      // More is to come, and is to wait with the client: here it would be a copy of a whole read.
-      this.#connection.pause();
-      this.#hold(behind);
-    }
+    if (behind !== undefined) this.#hold(behind); // more is to come, when the disk is ready for it
     return true;
   }
 

@@ -7,6 +7,8 @@ import type { ContentSink } from '../scanner/decode.ts';
 export interface ContentTap {
   /** The bytes are there during the call only. A promise: send no more until it resolves. */
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined;
+  /** Nobody wants the rest: the message will not pass, or will be thrown away, whatever else comes. */
+  readonly over: boolean;
   /** The message is not coming. */
   abort(): void;
 }

@@ -79,7 +79,8 @@ function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: S
     assert.ok(!('key' in passage));
     return passage;
   };
-  return { connect: async () => inspection.connect(), say, content, pass, lines };
+  const begin = () => inspection.begin(TRANSACTION)!;
+  return { connect: async () => inspection.connect(), say, begin, content, pass, lines };
 }
 
 test('a second EHLO, as behind STARTTLS, takes the place of the first', async () => {
@@ -318,4 +319,30 @@ test('a limit that is used up is known at the end, also where no rule has waited
   await say('MAIL FROM:<a@x.example>');
   assert.equal(await say('RCPT TO:<b@here.example>'), null);
   assert.equal((await pass(ORIGINAL)).hold, true);
+});
+
+test('content is not wanted any more once its header section is judged, be it for a fact that comes late', async () => {
+  const names = Promise.withResolvers<void>();
+  const late: Source = {
+    name: 'names',
+    stage: 'connect',
+    gives: ['client.name'],
+    ask: async () => {
+      await names.promise;
+      return { facts: { 'client.name': 'bad.example' } };
+    },
+  };
+  const rule = `
+rules:
+  - { id: nobody, when: { client.name: bad.example, header.subject: x }, do: { reject: "No" } }`;
+  const { connect, say, begin } = setUp(rule, { sources: [late] });
+  await connect();
+  await say('MAIL FROM:<a@x.example>');
+  const tap = begin();
+  const text = Buffer.from('Subject: x\r\n\r\nText\r\n');
+  tap.write(text, 0, text.length);
+  assert.equal(tap.over, false, 'nobody waits for it');
+  names.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(tap.over, true);
 });
