@@ -27,6 +27,7 @@ export type Because = {
 
 /** A refusal, and why where somebody thought about it: order, grammar and limits speak for themselves. */
 export type Refused = Refusal & { readonly because?: Because };
+export type Decision = Refused | null;
 
 const VALUE_CHARS_MAX = 60;
 const BRIEF_CHARS_MAX = 400;

@@ -2,7 +2,8 @@
 import type { FilteredEnvelope } from '../filters/filter.ts';
 import type { Command } from '../smtp/command.ts';
 import * as smtp from '../smtp/session.ts';
-import type { Decision, Inspection } from './inspection.ts';
+import type { Decision } from './because.ts';
+import type { Inspection } from './inspection.ts';
 
 /** Null: it may. */
 export function decide(

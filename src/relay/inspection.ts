@@ -25,25 +25,20 @@ import type { Rule, Verdict } from '../policy/rules.ts';
 import { printMailbox } from '../smtp/address.ts';
 import type { Command } from '../smtp/command.ts';
 import type { Hello, Transaction } from '../smtp/session.ts';
-import type { Refused } from './because.ts';
+import type { Decision, Refused } from './because.ts';
 import { byFilter, byRule, refusalOf, ruleFields, who } from './because.ts';
 import type { ContentFindings } from './content_inspection.ts';
 import { ContentInspection } from './content_inspection.ts';
 import { filteredEnvelope, type Told } from './filtered_envelope.ts';
 import type { Caller } from './front_door.ts';
+import { Known } from './known.ts';
 import type { Kept, Passage } from './passage.ts';
 import { filterRefusal, objectionIn, passageOf } from './passage.ts';
 import type { Policy } from './policy.ts';
 import type { Relay } from './relay.ts';
 import { RuleWishes } from './rule_wishes.ts';
 import type { ContentTap } from './tee.ts';
-import type { Witness } from './witness.ts';
-
-export type Decision = Refused | null;
-
-type Known = { facts: Facts; asked: readonly Asked[]; pending: Promise<Gathered>[] };
-
-const nothingKnown = (): Known => ({ facts: {}, asked: [], pending: [] });
+import { delayed, type Witness } from './witness.ts';
 
 type Judged = { readonly verdict: Verdict; readonly refused: Decision };
 
@@ -60,10 +55,10 @@ export class Inspection {
   #policy: Policy;
   #subject: Subject;
   readonly #known: Known;
-  #helo = nothingKnown();
-  #transaction = nothingKnown();
+  #helo = new Known();
+  #transaction = new Known();
   /** Of the recipient of this RCPT, then of the content. */
-  #latest = nothingKnown();
+  #latest = new Known();
   /** A stranger's mail is not authenticated by an address that no stranger has. */
   readonly #privateClient: boolean;
   /** A rule has let the transaction, or the session, pass. */
@@ -110,8 +105,8 @@ export class Inspection {
       case 'HELO':
         this.#subject = { ...this.#subject, helo: command.client, tls: tls !== null };
         this.#helo = this.#said('helo', { helo: command.client.toLowerCase(), tls: tls !== null });
-        this.#transaction = nothingKnown(); // RFC 5321 §4.1.4
-        this.#latest = nothingKnown();
+        this.#transaction = new Known(); // RFC 5321 §4.1.4
+        this.#latest = new Known();
         return this.#enter('helo', this.#helo);
       case 'MAIL': {
         const unavailable = this.#relay.unavailable(this.#subject.side);
@@ -157,7 +152,7 @@ export class Inspection {
 
   /** The name of the client has been asked for since it connected. */
   #beginFilters(told: Told): Promise<Objection | null> | undefined {
-    if (this.#known.pending.length === 0) return this.#askFilters(told);
+    if (this.#known.settled) return this.#askFilters(told);
     return this.#settle(this.#known).then(() => (this.#over ? null : (this.#askFilters(told) ?? null)));
   }
 
@@ -183,7 +178,7 @@ export class Inspection {
       this.#unknown++;
       const { unknownFree: free, unknownStepMs: stepMs, unknownWaitMsMax: waitMsMax } = LIMITS;
       const waitMs = unknownRecipientWaitMs(this.#unknown, { free, stepMs, waitMsMax });
-      return waitMs === 0 ? each : this.#delayed(each, waitMs);
+      return waitMs === 0 ? each : delayed(this.#witness, each, waitMs);
     });
   }
 
@@ -193,7 +188,7 @@ export class Inspection {
     const mailbox = sender === '' ? null : { local: sender.slice(0, at), domain: sender.slice(at + 1) };
     this.#subject = { ...this.#subject, sender: mailbox, recipient: null };
     this.#transaction = this.#said('mail', { from: sender, 'from.domain': mailbox?.domain ?? '' });
-    this.#latest = nothingKnown();
+    this.#latest = new Known();
     if (this.#accepted === 'transaction') this.#accepted = 'no';
     this.#recipients = { favoured: 0, others: 0 };
     this.#wishes = new RuleWishes();
@@ -218,7 +213,7 @@ export class Inspection {
       const facts: Facts = { spf: result.result };
       return { facts, asked: [{ source: 'spf', stage: 'mail', ms: monotonicMs() - startMs, trouble: '', facts }] };
     };
-    if (spf instanceof Promise) this.#transaction.pending.push(spf.then(gathered));
+    if (spf instanceof Promise) this.#transaction.expect(spf.then(gathered));
     else this.#learn(this.#transaction, gathered(spf));
     return spf;
   }
@@ -237,28 +232,35 @@ export class Inspection {
     if (!authenticates && !headers && !policy.wants.mime && panel === null) return null;
     panel?.begin(recipients.map((each) => each.address));
     const { hostname } = this.#relay.config;
-    const onHeaders = (gathered: Gathered): void => this.#headersRead(gathered);
-    this.#content = new ContentInspection(policy, { spf: this.#spf, headers, panel, hostname, onHeaders });
+    this.#content = new ContentInspection(policy, {
+      spf: this.#spf,
+      headers,
+      panel,
+      hostname,
+      onHeaders: this.#headersRead,
+    });
     return this.#content;
   }
 
   /** What will not pass whatever follows is taken no further: neither kept, nor shown to anybody. */
-  #headersRead(gathered: Gathered): void {
+  readonly #headersRead = (gathered: Gathered): void => {
     const content = this.#content;
     this.#learn(this.#latest, gathered);
     this.#headersRuled = this.#ruled('headers');
     whenKnown(this.#headersRuled, ({ refused, final }) => {
       if (content !== null && (refused !== null || final === 'discard')) content.over = true;
     });
-  }
+  };
 
   /** The whole message is here: `found` is what the scanner found in it. */
   content(found: Facts, transaction: Transaction): Refused | Passage | Promise<Refused | Passage> {
     const content = this.#content;
     this.#content = null;
     return whenKnown(this.#headersRuled, (ruled) => {
-      if (ruled !== null && ruled.refused !== null) return ruled.refused;
-      if (ruled?.final === 'discard') return this.#passage('discard', null, transaction);
+      if (ruled !== null && (ruled.refused !== null || ruled.final === 'discard')) {
+        content?.abort();
+        return ruled.refused ?? this.#passage('discard', null, transaction);
+      }
       return whenKnown(content?.end() ?? null, (findings) => this.#examined(found, findings, transaction));
     });
   }
@@ -269,8 +271,8 @@ export class Inspection {
     transaction: Transaction,
   ): Refused | Passage | Promise<Refused | Passage> {
     const dmarc = findings?.dmarc ?? null;
-    if (dmarc !== null)
-      this.#relay.logger.log('dmarc', { session: this.#session, client: this.#subject.address, ...dmarc });
+    const { address: client } = this.#subject;
+    if (dmarc !== null) this.#relay.logger.log('dmarc', { session: this.#session, client, ...dmarc });
     const asked: Asked = { source: 'content', stage: 'data', ms: 0, trouble: '', facts: found };
     this.#learn(this.#latest, { facts: found, asked: [asked] });
     if (findings !== null) this.#learn(this.#latest, findings.gathered);
@@ -318,13 +320,17 @@ export class Inspection {
   /** Null: no rule has anything to say. */
   #judgement(stage: Stage, into: Known): Judged | null | Promise<Judged | null> {
     const gathered = this.#policy.gatherer.gather(stage, this.#subject);
-    if (gathered instanceof Promise) into.pending.push(gathered);
+    if (gathered instanceof Promise) into.expect(gathered);
     else this.#learn(into, gathered);
     if (this.#accepted !== 'no') return null;
     if (this.#policy.silent(stage)) return stage === 'rcpt' ? this.#leave(into) : null;
     const sets = [this.#known, this.#helo, this.#transaction, this.#latest];
-    if (sets.every(({ pending }) => pending.length === 0)) return this.#judge(stage, sets);
-    return Promise.all(sets.map((set) => this.#settle(set))).then(() => this.#judge(stage, sets));
+    if (sets.every(({ settled }) => settled)) return this.#judge(stage, sets);
+    // Content may be given up while its header section waits for a verdict, which is for no other message.
+    const transaction = this.#transaction;
+    return Promise.all(sets.map(this.#settle)).then(() =>
+      this.#transaction === transaction ? this.#judge(stage, sets) : null,
+    );
   }
 
   /** Nobody waits here; what a recipient's sources say of the whole message is waited for when that is judged. */
@@ -333,19 +339,17 @@ export class Inspection {
       this.#learn(into, gathered);
       return NOTHING;
     };
-    for (const each of into.pending.splice(0)) this.#transaction.pending.push(each.then(learned));
+    for (const each of into.handOver()) this.#transaction.expect(each.then(learned));
     return null;
   }
 
   /** What the client itself says: it costs nothing. */
   #said(stage: Stage, facts: Facts): Known {
     this.#witness?.learned({ source: 'client', stage, ms: 0, trouble: '', facts });
-    return { facts, asked: [], pending: [] };
+    return new Known(facts);
   }
 
-  async #settle(set: Known): Promise<void> {
-    for (const gathered of await Promise.all(set.pending.splice(0))) this.#learn(set, gathered);
-  }
+  readonly #settle = (set: Known): Promise<void> => set.settle((gathered) => this.#learn(set, gathered));
 
   #learn(set: Known, gathered: Gathered): void {
     if (gathered === NOTHING) return;
@@ -384,17 +388,11 @@ export class Inspection {
     this.#relay.logger.log('rule', { session: this.#session, ...fields });
   }
 
-  #delayed(decision: Decision, ms: number): Decision | Promise<Decision> {
-    if (this.#witness === null) return new Promise((resolve) => setTimeout(() => resolve(decision), ms).unref());
-    this.#witness.delayed(ms);
-    return decision;
-  }
-
   #decision(stage: Stage, { verdict: { final, tarpitSeconds }, refused }: Judged): Decision | Promise<Decision> {
     const accepts = final?.tag === 'accept';
     // One recipient that anybody may write to must not open the way to all others.
     if (stage === 'rcpt') this.#favoured = accepts;
     else if (accepts) this.#accepted = stage === 'connect' || stage === 'helo' ? 'session' : 'transaction';
-    return tarpitSeconds > 0 ? this.#delayed(refused, tarpitSeconds * 1000) : refused;
+    return tarpitSeconds > 0 ? delayed(this.#witness, refused, tarpitSeconds * 1000) : refused;
   }
 }

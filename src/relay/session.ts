@@ -20,13 +20,13 @@ import { type Command, parseCommand } from '../smtp/command.ts';
 import { replyLine } from '../smtp/replies.ts';
 import * as smtp from '../smtp/session.ts';
 import { Arrival } from './arrival.ts';
-import type { Refused } from './because.ts';
+import type { Decision, Refused } from './because.ts';
 import { decide } from './decision.ts';
 import { filteredTls } from './filtered_envelope.ts';
 import type { Caller } from './front_door.ts';
 import { type Acceptance, acceptMessage, viaOf } from './inbound.ts';
 import { Input } from './input.ts';
-import { type Decision, Inspection } from './inspection.ts';
+import { Inspection } from './inspection.ts';
 import type { Relay } from './relay.ts';
 import { SessionAccount } from './session_account.ts';
 

@@ -10,3 +10,10 @@ export interface Witness {
   /** In place of a wait before the reply. */
   delayed(ms: number): void;
 }
+
+/** The answer later; at once where somebody only wants to know how much later. */
+export function delayed<T>(witness: Witness | null, answer: T, ms: number): T | Promise<T> {
+  if (witness === null) return new Promise((resolve) => setTimeout(() => resolve(answer), ms).unref());
+  witness.delayed(ms);
+  return answer;
+}

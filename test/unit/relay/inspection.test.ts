@@ -1,3 +1,4 @@
+// Large: one rig, and a test for each thing that may outlast its stage.
 /** What is known of a client at each stage, and for how long. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -35,6 +36,10 @@ const replacing = (text: string): Filter => ({
   close: async () => {},
 });
 
+const AT_RCPT = ['unknown-recipient', 'unsure-recipient', 'block-list', 'grey', 'rate-outside', 'rate-inside'];
+/** No rule waits at RCPT. */
+const BUILTIN_OFF = `builtin: { ${AT_RCPT.map((name) => `${name}: off`).join(', ')} }`;
+
 type Setting = {
   readonly dns?: FakeDns;
   readonly sources?: readonly Source[];
@@ -68,11 +73,12 @@ function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: S
     assert.ok(command.verb !== 'mistake');
     return await inspection.command(command, null, tls ? { version: 'TLSv1.3', cipher: 'x', bits: 0 } : null);
   };
+  const finish = async (text: string) => await inspection.content({ bytes: text.length, recipients: 1 }, TRANSACTION);
   const content = async (text: string) => {
     const bytes = Buffer.from(text);
     if (filters.length > 0) await say('MAIL FROM:<a@x.example>');
     inspection.begin(TRANSACTION)?.write(bytes, 0, bytes.length);
-    return await inspection.content({ bytes: bytes.length, recipients: 1 }, TRANSACTION);
+    return await finish(text);
   };
   const pass = async (text: string): Promise<Passage> => {
     const passage = await content(text);
@@ -80,7 +86,7 @@ function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: S
     return passage;
   };
   const begin = () => inspection.begin(TRANSACTION)!;
-  return { connect: async () => inspection.connect(), say, begin, content, pass, lines };
+  return { connect: async () => inspection.connect(), say, begin, finish, content, pass, lines };
 }
 
 test('a second EHLO, as behind STARTTLS, takes the place of the first', async () => {
@@ -311,38 +317,95 @@ test('a limit that is used up is known at the end, also where no rule has waited
     gives: ['rate.exceeded'],
     ask: async () => ({ facts: { 'rate.exceeded': ['each'] } }),
   };
-  const names = ['unknown-recipient', 'unsure-recipient', 'block-list', 'grey', 'rate-outside', 'rate-inside'];
-  const off = `builtin: { ${names.map((name) => `${name}: off`).join(', ')} }`;
   const rule = 'rules: [{ id: much, stage: data, when: { rate.exceeded: each }, do: { hold: true } }]';
-  const { say, pass } = setUp(`${off}\n${rule}`, { sources: [slow] });
+  const { say, pass } = setUp(`${BUILTIN_OFF}\n${rule}`, { sources: [slow] });
   await say('EHLO some.example');
   await say('MAIL FROM:<a@x.example>');
   assert.equal(await say('RCPT TO:<b@here.example>'), null);
   assert.equal((await pass(ORIGINAL)).hold, true);
 });
 
-test('content is not wanted any more once its header section is judged, be it for a fact that comes late', async () => {
-  const names = Promise.withResolvers<void>();
+/** A fact of the client, or of the recipient, that comes when the test says so, and a filter that hears of the end. */
+function withLate(stage: 'connect' | 'rcpt', yaml: string) {
+  const told = Promise.withResolvers<void>();
+  const heard: string[] = [];
   const late: Source = {
-    name: 'names',
-    stage: 'connect',
-    gives: ['client.name'],
+    name: 'late',
+    stage,
+    gives: stage === 'connect' ? ['client.name'] : ['rate.exceeded'],
     ask: async () => {
-      await names.promise;
-      return { facts: { 'client.name': 'bad.example' } };
+      await told.promise;
+      return { facts: stage === 'connect' ? { 'client.name': 'bad.example' } : { 'rate.exceeded': ['each'] } };
     },
   };
-  const rule = `
-rules:
-  - { id: nobody, when: { client.name: bad.example, header.subject: x }, do: { reject: "No" } }`;
-  const { connect, say, begin } = setUp(rule, { sources: [late] });
+  const end = async () => {
+    heard.push('end');
+    return { verdict: 'accept', headers: [] } as const;
+  };
+  const hearing: Filter = {
+    ...replacing(''),
+    begin: () => ({ ...PASSIVE, abort: () => void heard.push('abort'), end }),
+  };
+  // Who has filters waits for the client's name at MAIL.
+  return { ...setUp(yaml, { sources: [late], filters: stage === 'rcpt' ? [hearing] : [] }), tell: told.resolve, heard };
+}
+const LATE = 'Subject: x\r\n\r\nText\r\n';
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test('content is not wanted any more once its header section is judged, be it for a fact that comes late', async () => {
+  const rule = 'rules: [{ id: nobody, when: { client.name: bad.example, header.subject: x }, do: { reject: "No" } }]';
+  const { connect, say, begin, tell } = withLate('connect', rule);
   await connect();
   await say('MAIL FROM:<a@x.example>');
   const tap = begin();
-  const text = Buffer.from('Subject: x\r\n\r\nText\r\n');
-  tap.write(text, 0, text.length);
+  tap.write(Buffer.from(LATE), 0, LATE.length);
   assert.equal(tap.over, false, 'nobody waits for it');
-  names.resolve();
-  await new Promise((resolve) => setImmediate(resolve));
+  tell();
+  await turn();
   assert.equal(tap.over, true);
+});
+
+test('a message that was given up while its verdict waited takes no fact from the next one', async () => {
+  const rule = 'rules: [{ id: nobody, when: { client.name: bad.example, header.subject: x }, do: { reject: "No" } }]';
+  const { connect, say, begin, content, tell } = withLate('connect', rule);
+  await connect();
+  await say('MAIL FROM:<a@x.example>');
+  begin().write(Buffer.from(LATE), 0, LATE.length);
+  await say('MAIL FROM:<b@x.example>');
+  const second = content(LATE);
+  await turn();
+  tell();
+  const judged = await second;
+  assert.ok('key' in judged && judged.because?.rule === 'nobody');
+});
+
+test('its verdict, when it comes, is for no other message', async () => {
+  const rules = `
+rules:
+  - { id: known, stage: headers, when: { client.name: bad.example, header.subject: x }, do: { accept: true } }
+  - { id: none, stage: data, when: { header.subject: y }, do: { reject: "No" } }`;
+  const { connect, say, begin, content, tell } = withLate('connect', rules);
+  await connect();
+  await say('MAIL FROM:<a@x.example>');
+  begin().write(Buffer.from(LATE), 0, LATE.length);
+  await say('MAIL FROM:<b@x.example>');
+  const second = content('Subject: y\r\n\r\nText\r\n');
+  await turn();
+  tell();
+  const judged = await second;
+  assert.ok('key' in judged && judged.because?.rule === 'none');
+});
+
+test('filters hear that a message is not coming, also where it is discarded behind its last byte', async () => {
+  const rule = 'rules: [{ id: waste, when: { rate.exceeded: each, header.subject: x }, do: { discard: true } }]';
+  const { say, begin, finish, tell, heard } = withLate('rcpt', `${BUILTIN_OFF}\n${rule}`);
+  await say('MAIL FROM:<a@x.example>');
+  assert.equal(await say('RCPT TO:<b@here.example>'), null);
+  begin().write(Buffer.from(LATE), 0, LATE.length);
+  const judged = finish(LATE);
+  await turn();
+  tell();
+  const passage = await judged;
+  assert.ok(!('key' in passage) && passage.discard);
+  assert.deepEqual(heard, ['abort']);
 });
