@@ -142,7 +142,8 @@ export class InboundSession implements ConnectionHandler {
   #pump(): void {
     const busy = () => this.#held || this.#mode === 'over' || this.#mode === 'handshake';
     while (!this.#input.empty && !busy() && this.#advance());
-    if (this.#out !== '') this.#flush();
+    // While a command waits for its answer, and the next one is here already, nobody waits for the replies before it.
+    if (this.#out !== '' && (!this.#held || this.#input.empty)) this.#flush();
     if (!this.#held) this.#connection.resume();
   }
 
