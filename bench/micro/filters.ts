@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { filterSchema } from '../../src/config/filters.ts';
+import { Piece } from '../../src/filters/content_pieces.ts';
 import { createFilter } from '../../src/filters/create.ts';
 import type { Filter, FilteredEnvelope } from '../../src/filters/filter.ts';
 import { Deadlines } from '../../src/net/connection.ts';
@@ -57,7 +58,7 @@ async function examined(filter: Filter): Promise<void> {
     await examination.sender();
     await examination.recipient(RECIPIENT);
   }
-  await examination.write(CONTENT, 0, CONTENT.length);
+  await examination.write(new Piece(CONTENT), 0, CONTENT.length);
   const { verdict, failure } = await examination.end();
   if (verdict !== 'accept' || failure !== undefined) throw new Error(`${filter.name}: ${verdict} ${failure?.detail}`);
 }

@@ -108,9 +108,11 @@ export class Clamd implements Protocol {
       patience.owe();
       wire.send(COMMAND);
       for (const piece of pieces) if (!wire.heard) await wire.send(lengthOf(piece.length), piece);
-      if (!whole)
-        for (let chunk = await content.read(); chunk !== null && !wire.heard; chunk = await content.read())
-          await wire.send(lengthOf(chunk.length), chunk);
+      for (let chunk = whole ? null : await content.read(); chunk !== null && !wire.heard; ) {
+        await wire.send(lengthOf(chunk.length), chunk);
+        if (wire.drained) content.done();
+        chunk = await content.read();
+      }
       if (!wire.heard) wire.send(END);
       content.drop();
       patience.owe();

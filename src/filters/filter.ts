@@ -9,6 +9,7 @@
  */
 import type { Side } from '../message/envelope.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
+import type { Piece } from './content_pieces.ts';
 
 /** All that a filter may be told of a message beside its content. Mailboxes have no brackets, '' is the null sender. */
 export type FilteredEnvelope = {
@@ -54,10 +55,10 @@ export interface Examination {
   /** As above: whether this recipient may be one. One at a time. */
   recipient(address: string): Promise<Word>;
   /**
-   * Content as it will be in the journal (dots unstuffed, CRLF), in order. The bytes must not change afterwards. A
-   * promise: the filter is behind, so wait. Never rejects; after the filter has spoken it is at once.
+   * Content as it will be in the journal (dots unstuffed, CRLF), in order. The piece is held as long as it is needed.
+   * A promise: the filter is behind, so wait. Never rejects; after the filter has spoken it is at once.
    */
-  write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined;
+  write(piece: Piece, from: number, to: number): Promise<void> | undefined;
   /** That was all. Resolves by the filter's deadline at the latest; never rejects. */
   end(): Promise<Findings>;
   /** The message is not coming. */

@@ -13,6 +13,7 @@ import type { FilterConfig } from '../config/filters.ts';
 import type { Timers } from '../net/dns_exchange.ts';
 import { Breaker } from './breaker.ts';
 import { replyOf } from './checks.ts';
+import type { Piece } from './content_pieces.ts';
 import type {
   Examination,
   FailureReason,
@@ -113,9 +114,9 @@ class GuardedExamination implements Examination, Subject {
     return Promise.race([asked, this.#findings.then(({ reply }) => reply ?? null)]);
   }
 
-  write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
+  write(piece: Piece, from: number, to: number): Promise<void> | undefined {
     this.hearing.over();
-    const wait = this.content.write(chunk, from, to);
+    const wait = this.content.write(piece, from, to);
     const bytesMax = this.#filter.config.contentBytesMax;
     if (bytesMax === 0 || this.content.bytes <= bytesMax || this.#over) return this.#over ? undefined : wait;
     this.#tooLarge = true;
@@ -156,7 +157,7 @@ class GuardedExamination implements Examination, Subject {
     this.#over = true;
     this.patience.stop();
     this.hearing.over();
-    this.content.drop();
+    this.content.close();
   }
 
   async #run(): Promise<Findings> {

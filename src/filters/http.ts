@@ -20,6 +20,12 @@ const UNDICI = lazily<typeof Undici>('undici');
 const KEEP_ALIVE_MS = 4000;
 const ANSWER_HEADERS_BYTES_MAX = 16_384;
 
+/**
+ * A write in clear is then taken only when all of it has left, so that undici asks for the next piece when the memory
+ * of the one before is free. TLS has a buffer all the same.
+ */
+const NO_BUFFER = { highWaterMark: undefined, writableHighWaterMark: 0 };
+
 type HttpConfig = Pick<FilterConfigOf<'http'>, 'connectionsMax' | 'connectMs'> & { readonly at: HttpTarget };
 
 export type Frame = { readonly before: Uint8Array; readonly behind: Uint8Array };
@@ -47,7 +53,8 @@ export class HttpClient {
     };
     return new (UNDICI().Pool)(at.origin, {
       connections: connectionsMax,
-      connect: { timeout: connectMs, lookup: lookup as never, autoSelectFamily: true },
+      connect: { timeout: connectMs, lookup: lookup as never, autoSelectFamily: true, ...NO_BUFFER },
+      allowH2: false,
       ...(at.socketPath === undefined ? {} : { socketPath: at.socketPath }),
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -67,7 +74,8 @@ export class HttpClient {
   ): Promise<Answer> {
     const answer = new AnswerReader(answerBytesMax, () => patience.owe());
     const gathered = await content.gather(LIMITS.filterWholeBytes);
-    const body = gathered.whole ? wholeBody(gathered, frame) : new Body(gathered.pieces, content, frame);
+    const lent = this.#config.at.origin.startsWith('http:');
+    const body = gathered.whole ? wholeBody(gathered, frame) : new Body(gathered.pieces, content, frame, lent);
     onCut(() => answer.abort());
     try {
       const options = {
@@ -105,12 +113,15 @@ class Body implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
   readonly #pieces: Uint8Array[];
   readonly #content: Passage;
   readonly #frame: Frame | null;
+  readonly #lent: boolean;
   #state: 'before' | 'within' | 'over' = 'before';
 
-  constructor(pieces: Uint8Array[], content: Passage, frame: Frame | null) {
+  /** `lent`: with the next one asked for, a piece is needed no more. */
+  constructor(pieces: Uint8Array[], content: Passage, frame: Frame | null, lent: boolean) {
     this.#pieces = pieces;
     this.#content = content;
     this.#frame = frame;
+    this.#lent = lent;
   }
 
   [Symbol.asyncIterator](): this {
@@ -122,8 +133,9 @@ class Body implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
     const before = this.#state === 'before' ? this.#frame?.before : undefined;
     this.#state = 'within';
     if (before !== undefined) return { done: false, value: before };
+    if (this.#pieces.length === 0) this.#content.done();
     const chunk = this.#pieces.shift() ?? (await this.#content.read());
-    if (chunk !== null) return { done: false, value: chunk };
+    if (chunk !== null) return { done: false, value: this.#lent ? chunk : Buffer.from(chunk) };
     this.#state = 'over';
     return this.#frame === null ? { done: true, value: undefined } : { done: false, value: this.#frame.behind };
   }

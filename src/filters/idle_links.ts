@@ -30,9 +30,10 @@ export class IdleLinks<L extends Link> {
     this.#links.push(link);
   }
 
-  /** The one that was used last: it has had the least time to die. */
-  take(): L | null {
-    const link = this.#links.pop();
+  /** One that is just right; else the one that was used last, which has had the least time to die. */
+  take(isRight: (link: L) => boolean = () => true): L | null {
+    const at = this.#links.findLastIndex(isRight);
+    const [link] = this.#links.splice(at === -1 ? this.#links.length - 1 : at, 1);
     if (link === undefined) return null;
     link.wire.onUnasked = null;
     link.wire.idle(0);

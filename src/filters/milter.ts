@@ -1,6 +1,6 @@
 /**
- * A milter, protocol 6 down to 2, spoken to as an MTA does: the whole session for each message, from the moment when
- * the client has named the sender.
+ * A milter, protocol 6 down to 2, spoken to as an MTA does, from the moment when the client has named the sender; of a
+ * session with several messages CONNECT and HELO once, where its connection is still at hand.
  *
  *   CONNECT ─► HELO ─► MAIL ─► RCPT* ─► DATA ─► HEADER* ─► end of headers ─► BODY* ─► end of body ─► changes* verdict
  *
@@ -22,7 +22,7 @@ import type { FilterReply, Findings, Word } from './filter.ts';
 import { ACCEPTED, FilterFailure, malformed } from './filter.ts';
 import { applyChange } from './milter_changes.ts';
 import type { MilterLink } from './milter_link.ts';
-import { MilterPool } from './milter_link.ts';
+import { MilterPool, QUIT_NEW_CONNECTION } from './milter_link.ts';
 import { clientName, Macros } from './milter_macros.ts';
 import type { MacroStage } from './milter_options.ts';
 import { MACRO_STAGES } from './milter_options.ts';
@@ -49,7 +49,7 @@ export class Milter implements Protocol {
   }
 
   async examine(subject: Subject): Promise<Findings> {
-    const idle = this.#pool.idleLink();
+    const idle = this.#pool.idleLink(subject.envelope);
     if (idle !== null) {
       const findings = await this.#tryAgainOn(idle, subject);
       if (findings !== null) return findings;
@@ -72,7 +72,7 @@ export class Milter implements Protocol {
     }
   }
 
-  async #talk(link: MilterLink, dialogue: Dialogue, { onCut }: Subject): Promise<Findings> {
+  async #talk(link: MilterLink, dialogue: Dialogue, { envelope, onCut }: Subject): Promise<Findings> {
     onCut((why) => {
       dialogue.cut = why;
       if (why === 'abort') this.#pool.abandon(link);
@@ -80,7 +80,7 @@ export class Milter implements Protocol {
     });
     try {
       const findings = await dialogue.run();
-      this.#pool.release(link, dialogue.inStep);
+      this.#pool.release(link, envelope, dialogue.inStep);
       return findings;
     } catch (error) {
       if (dialogue.cut === null) link.wire.cut();
@@ -129,16 +129,25 @@ class Dialogue {
 
   async run(): Promise<Findings> {
     const { envelope, content } = this.#subject;
+    const told = this.#link.told(envelope);
+    if (told === 'other') this.#gather(QUIT_NEW_CONNECTION);
     const proceeds =
-      (await this.#step('connect', connectData(this.#subject))) &&
-      (await this.#step('helo', texts(envelope.helo))) &&
+      (told === 'same' ||
+        ((await this.#step('connect', connectData(this.#subject))) &&
+          (await this.#step('helo', texts(envelope.helo))))) &&
       (await this.#step('mail', texts(`<${envelope.sender}>`, ...(envelope.smtpUtf8 ? ['SMTPUTF8'] : [])))) &&
       (await this.#recipients()) &&
       (await this.#ahead('data', null)) &&
       (await this.#content());
     content.drop();
     if (proceeds) await this.#endOfBody();
+    this.#settle();
     return this.#found(this.#verdict!);
+  }
+
+  /** What has been read of the content, and has left, is needed no more. */
+  #settle(): void {
+    if (this.#batchBytes === 0 && this.#link.wire.drained) this.#subject.content.done();
   }
 
   /** With an acceptance goes what was asked for. */
@@ -151,17 +160,26 @@ class Dialogue {
   }
 
   /** Whether to go on, when it has been answered. */
-  async #step(command: Command, data: Buffer | null): Promise<boolean> {
+  #step(command: Command, data: Buffer | null): Promise<boolean> {
     this.#tell(command, data);
     return this.#answers();
   }
 
   /** Whether to go on, perhaps before it has been answered. */
-  async #ahead(command: Command, data: Buffer | null, piece: Uint8Array | null = null): Promise<boolean> {
-    if (!this.#mayLead(command) && !(await this.#answers())) return false;
+  #ahead(command: Command, data: Buffer | null, piece: Uint8Array | null = null): true | Promise<boolean> {
+    if (!this.#mayLead(command)) return this.#behind(command, data, piece);
     this.#tell(command, data, piece);
+    if (this.#batchBytes < BATCH_BYTES_MAX && this.#askedBytes <= LIMITS.milterAheadBytes) return true;
+    return this.#caughtUp();
+  }
+
+  async #behind(command: Command, data: Buffer | null, piece: Uint8Array | null): Promise<boolean> {
+    return (await this.#answers()) && this.#ahead(command, data, piece);
+  }
+
+  async #caughtUp(): Promise<boolean> {
     if (this.#batchBytes >= BATCH_BYTES_MAX) await this.#flush();
-    while (this.#askedBytes > LIMITS.milterAheadBytes) if (!(await this.#answer())) return false;
+    while (this.#askedBytes > LIMITS.milterAheadBytes) if (!(await this.#answers(this.#asked.length - 1))) return false;
     return true;
   }
 
@@ -193,35 +211,32 @@ class Dialogue {
     this.#batchBytes += piece.length;
   }
 
-  async #flush(): Promise<void> {
+  /** A promise: it has not taken all of it yet. */
+  #flush(): Promise<void> | undefined {
     const pieces = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
-    const taken = this.#link.wire.send(...pieces);
-    if (taken === undefined) return;
-    await taken;
-    if (this.#asked.length > 0) this.#subject.patience.owe();
+    return this.#link.wire.send(...pieces)?.then(() => {
+      if (this.#asked.length > 0) this.#subject.patience.owe();
+    });
   }
 
   /** All replies but the last `left` have come, and none of them ends it. What has none leaves with what has one. */
   async #answers(left = 0): Promise<boolean> {
-    while (this.#asked.length > left) if (!(await this.#answer())) return false;
+    while (this.#asked.length > left) {
+      const reply = await this.#reply();
+      this.answered = true;
+      const { command, bytes } = this.#asked.shift()!;
+      this.#askedBytes -= bytes;
+      if (!this.#judge(command, reply)) return false;
+    }
     return true;
   }
 
-  /** To the oldest; whether to go on. */
-  async #answer(): Promise<boolean> {
-    const reply = await this.#reply();
-    const { command, bytes } = this.#asked.shift()!;
-    this.#askedBytes -= bytes;
-    return this.#judge(command, reply);
-  }
-
-  async #reply(): Promise<Packet> {
-    if (this.#batchBytes > 0) await this.#flush();
-    const reply = await this.#link.reply(this.#subject.patience);
-    this.answered = true;
-    return reply;
+  #reply(): Packet | Promise<Packet> {
+    const { patience } = this.#subject;
+    const behind = this.#batchBytes > 0 ? this.#flush() : undefined;
+    return behind === undefined ? this.#link.reply(patience) : behind.then(() => this.#link.reply(patience));
   }
 
   /** A reply at a stage before the end of the body: true to go on. */
@@ -299,6 +314,7 @@ class Dialogue {
   async #read(): Promise<Uint8Array | null> {
     const { content } = this.#subject;
     if (!content.atHand && !(await this.#answers())) return null;
+    this.#settle();
     return content.read();
   }
 
@@ -307,7 +323,8 @@ class Dialogue {
     for (const { name, value } of fields) {
       // Milters see folds as LF; one char per byte becomes bytes again.
       const shown = (leadingSpace ? value : value.replace(/^ /, '')).replaceAll('\r\n', '\n').replaceAll('\0', '');
-      if (!(await this.#ahead('header', Buffer.from(`${name}\0${shown}\0`, 'latin1')))) return false;
+      const ahead = this.#ahead('header', Buffer.from(`${name}\0${shown}\0`, 'latin1'));
+      if (ahead !== true && !(await ahead)) return false;
     }
     return true;
   }
@@ -329,6 +346,7 @@ class Dialogue {
     if (!(await this.#answers(1))) return;
     while (this.#verdict === null) {
       const reply = await this.#reply();
+      this.answered = true;
       if (reply.tag === 'continue') this.inStep = true;
       this.#verdict = reply.tag === 'continue' ? ACCEPTED : this.#final(reply);
       if (this.#verdict !== null) break;

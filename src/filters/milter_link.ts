@@ -1,13 +1,15 @@
 /**
  * A negotiated connection to a milter, and the few that wait for their next message.
  *
- *   open ─► negotiate ─► message ─► its end was answered with `continue`: QUIT_NC, idle ─► message …
+ *   open ─► negotiate ─► message ─► its end was answered with `continue`: idle ─┬─► MAIL, of the same session …
+ *                          │                                                    └─► QUIT_NC, CONNECT: of another one …
  *                          └─► any other end: QUIT, closed
  *
  * libmilter takes a new connection (CONNECT after QUIT_NC) in that one state; after an `accept` it would ignore us.
  */
 import type { FilterConfigOf } from '../config/filters.ts';
 import { LIMITS } from '../config/limits.ts';
+import type { FilteredEnvelope } from './filter.ts';
 import { FilterFailure, malformed } from './filter.ts';
 import { IdleLinks } from './idle_links.ts';
 import { MilterOptions, OFFER } from './milter_options.ts';
@@ -20,7 +22,7 @@ import { openWire } from './wire.ts';
 
 const QUIT = packet('quit');
 const ABORT_AND_QUIT = Buffer.concat([packet('abort'), QUIT]);
-const QUIT_NEW_CONNECTION = packet('quitNewConnection');
+export const QUIT_NEW_CONNECTION: Buffer = packet('quitNewConnection');
 /** The version that has QUIT_NC for certain. */
 const VERSION_TO_REUSE = 6;
 
@@ -29,8 +31,8 @@ export class MilterLink {
   readonly #packets = new PacketReader();
   #progress = 0;
   options!: MilterOptions;
-  /** It has carried a message before. */
-  used = false;
+  /** Of the last message that it has carried. */
+  #last: FilteredEnvelope | null = null;
 
   constructor(wire: Wire) {
     this.wire = wire;
@@ -65,8 +67,18 @@ export class MilterLink {
     return this.#packets.pending === 0 && !this.wire.heard;
   }
 
-  nextMessage(): void {
-    this.used = true;
+  /** What CONNECT and HELO have told: nothing, the same as they would of this message, or of somebody else. */
+  told({ id, client, helo, tls }: FilteredEnvelope): 'nothing' | 'same' | 'other' {
+    const last = this.#last;
+    if (last === null) return 'nothing';
+    const said = id === last.id && helo === last.helo && tls === last.tls;
+    const { address, port, name, pointer } = last.client;
+    const same = said && client.address === address && client.port === port;
+    return same && client.name === name && client.pointer === pointer ? 'same' : 'other';
+  }
+
+  carried(envelope: FilteredEnvelope): void {
+    this.#last = envelope;
     this.#progress = 0;
   }
 }
@@ -82,8 +94,8 @@ export class MilterPool {
     this.#net = net;
   }
 
-  idleLink(): MilterLink | null {
-    return this.#idle.take();
+  idleLink(envelope: FilteredEnvelope): MilterLink | null {
+    return this.#idle.take((link) => link.told(envelope) === 'same');
   }
 
   async open({ patience, onCut }: Subject): Promise<MilterLink> {
@@ -98,14 +110,13 @@ export class MilterPool {
   }
 
   /** After a message that has ended well; `inStep`: its end was answered with `continue`. */
-  release(link: MilterLink, inStep: boolean): void {
+  release(link: MilterLink, envelope: FilteredEnvelope, inStep: boolean): void {
     const kept = inStep && this.#reuse && link.clean && link.options.version >= VERSION_TO_REUSE;
     if (!kept || this.#idle.full) {
       link.wire.leave(inStep ? QUIT : ABORT_AND_QUIT);
       return;
     }
-    link.wire.send(QUIT_NEW_CONNECTION);
-    link.nextMessage();
+    link.carried(envelope);
     this.#idle.put(link);
   }
 

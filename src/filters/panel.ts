@@ -4,7 +4,8 @@
  */
 import { monotonicMs } from '../base/clock.ts';
 import type { HeaderChange } from '../message/header_changes.ts';
-import { ContentCopies } from './content_copies.ts';
+import type { PiecePools } from './content_pieces.ts';
+import { ContentPieces } from './content_pieces.ts';
 import type { Examination, Filter, FilteredEnvelope, FilterReply, Findings, Verdict, Word } from './filter.ts';
 
 export type Opinion = { readonly filter: string; readonly findings: Findings };
@@ -23,9 +24,10 @@ export class PanelExamination {
   #seats: readonly { readonly name: string; readonly examination: Examination }[] = [];
   readonly #filters: readonly Filter[];
   readonly #early: ReadonlyMap<Filter, Examination>;
-  readonly #copies = new ContentCopies();
+  readonly #pieces: ContentPieces;
 
-  constructor(filters: readonly Filter[], envelope: OpenEnvelope) {
+  constructor(filters: readonly Filter[], envelope: OpenEnvelope, pools: PiecePools) {
+    this.#pieces = new ContentPieces(pools);
     this.#envelope = envelope;
     this.#filters = filters.filter(({ side }) => side === 'both' || side === envelope.side);
     const early = this.#filters.filter((filter) => filter.early);
@@ -63,23 +65,23 @@ export class PanelExamination {
     }));
   }
 
-  /** As `Examination.write`, but the bytes may change as soon as it has returned. */
+  /** As `Examination.write`, but of bytes that may change as soon as it has returned. */
   write(chunk: Uint8Array, from: number, to: number): Promise<void> | undefined {
     if (this.#seats.length === 0) return undefined;
-    const copy = this.#copies.of(chunk, from, to);
-    let first: Promise<void> | undefined;
-    let several: Promise<void>[] | null = null;
-    for (const { examination } of this.#seats) {
-      const wait = examination.write(copy.chunk, copy.from, copy.to);
-      if (wait === undefined) continue;
-      if (first === undefined) first = wait;
-      else several = [...(several ?? [first]), wait];
-    }
-    return several === null ? first : Promise.all(several).then(() => undefined);
+    let waits: Promise<void>[] = [];
+    this.#pieces.write(chunk, from, to, (piece, from, to) => {
+      waits = []; // who still has to be waited for says so again
+      for (const { examination } of this.#seats) {
+        const wait = examination.write(piece, from, to);
+        if (wait !== undefined) waits.push(wait);
+      }
+    });
+    return waits.length < 2 ? waits[0] : Promise.all(waits).then(() => undefined);
   }
 
   /** Resolves when the last has spoken; never rejects. */
   end(): Promise<readonly TimedOpinion[]> {
+    this.#pieces.end();
     const startMs = monotonicMs();
     return Promise.all(
       this.#seats.map(async ({ name, examination }) => {
@@ -90,6 +92,7 @@ export class PanelExamination {
   }
 
   abort(): void {
+    this.#pieces.end();
     for (const examination of this.#early.values()) examination.abort();
     for (const { examination } of this.#seats) examination.abort();
   }

@@ -40,6 +40,7 @@ export class Spamd implements Protocol {
       wire.send(Buffer.from(`SYMBOLS SPAMC/1.5\r\n${user}\r\n`));
       for (let chunk = await content.read(); chunk !== null && !wire.heard; chunk = await content.read()) {
         await wire.send(chunk);
+        if (wire.drained) content.done();
       }
       wire.endOutput();
       content.drop();

@@ -42,7 +42,7 @@ export class Wire implements OpeningHandler {
   #isOpen = false;
   #unread: Buffer[] = [];
   #unreadBytes = 0;
-  #ended: { readonly reason: CloseReason; readonly detail: string } | null = null;
+  #end: { readonly reason: CloseReason; readonly detail: string } | null = null;
   #reader: (() => void) | null = null;
   #writer: (() => void) | null = null;
   /** Called when it dies or speaks while nobody reads: an idle connection then is of no use. */
@@ -61,31 +61,27 @@ export class Wire implements OpeningHandler {
 
   /** It has spoken, or hung up. */
   get heard(): boolean {
-    return this.#unread.length > 0 || this.#ended !== null;
+    return this.#unread.length > 0 || this.#end !== null;
+  }
+
+  /** All that was sent has left: its memory is not read any more. */
+  get drained(): boolean {
+    return this.#connection.unsentBytes === 0;
   }
 
   /**
-   * A promise: wait before sending on. It resolves also when the peer speaks or hangs up, since one that has its answer
-   * may read no further.
+   * A promise: wait before sending on, since not all of it has left. It resolves also when the peer speaks or hangs up,
+   * since one that has its answer may read no further.
    */
   send(...pieces: readonly Uint8Array[]): Promise<void> | undefined {
-    const drained = this.#sendPieces(pieces);
-    if (drained === undefined || this.heard) return undefined;
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const few = pieces.length > 1 && bytes <= COPIED_BYTES_MAX;
+    const left = this.#connection.sendLent(few ? [Buffer.concat(pieces, bytes)] : pieces);
+    if (left === undefined || this.heard) return undefined;
     return new Promise((resolve) => {
       this.#writer = resolve;
-      drained.then(resolve);
+      left.then(resolve);
     });
-  }
-
-  #sendPieces(pieces: readonly Uint8Array[]): Promise<void> | undefined {
-    if (pieces.length === 1) return this.#connection.sendBytes(pieces[0]!);
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (bytes <= COPIED_BYTES_MAX) return this.#connection.sendBytes(Buffer.concat(pieces, bytes));
-    this.#connection.cork();
-    let drained: Promise<void> | undefined;
-    for (const piece of pieces) drained = this.#connection.sendBytes(piece);
-    this.#connection.uncork();
-    return drained;
   }
 
   endOutput(): void {
@@ -93,22 +89,25 @@ export class Wire implements OpeningHandler {
   }
 
   /** What has come since, or null where the peer has hung up in peace. One reader at a time. */
-  async read(): Promise<Buffer | null> {
-    while (!this.heard) {
-      await new Promise<void>((resolve) => {
-        this.#reader = resolve;
-      });
-    }
+  read(): Promise<Buffer | null> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        const end = this.#end;
+        if (this.#unread.length > 0) resolve(this.#taken());
+        else if (end?.reason === 'peer-closed') resolve(null);
+        else reject(new FilterFailure('died', `the connection broke: ${end?.detail || end?.reason}`));
+      };
+      if (this.heard) settle();
+      else this.#reader = settle;
+    });
+  }
+
+  #taken(): Buffer {
     const bytes = this.#unread.length === 1 ? this.#unread[0]! : Buffer.concat(this.#unread);
     this.#unread = [];
     this.#unreadBytes = 0;
-    if (bytes.length > 0) {
-      this.#connection.resume();
-      return bytes;
-    }
-    const { reason, detail } = this.#ended!;
-    if (reason === 'peer-closed') return null;
-    throw new FilterFailure('died', `the connection broke: ${detail === '' ? reason : detail}`);
+    this.#connection.resume();
+    return bytes;
   }
 
   /** Says the last words and closes. */
@@ -147,7 +146,7 @@ export class Wire implements OpeningHandler {
   onTls(): void {}
 
   onClose(reason: CloseReason, detail: string): void {
-    this.#ended = { reason, detail };
+    this.#end = { reason, detail };
     if (!this.#isOpen) this.#opening.reject(new FilterFailure('unreachable', detail === '' ? reason : detail));
     this.#wake();
   }

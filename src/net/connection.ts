@@ -94,6 +94,11 @@ export class Connection {
     return this.#phase === 'open';
   }
 
+  /** Of what was sent, what has not left yet. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   /** One char per byte. */
   send(text: string): Promise<void> | undefined {
     if (this.#phase !== 'open') return undefined;
@@ -106,18 +111,22 @@ export class Connection {
   }
 
   /**
-   * As `sendBytes`, of memory that is lent: resolves when all of it has left, or never will, and its owner may use it
-   * again.
+   * As `sendBytes`, of memory that is lent: a promise while it is still read, which resolves when all of it has left,
+   * or never will, and its owner may use it again.
    */
-  sendLent(pieces: readonly Uint8Array[]): Promise<void> {
-    const last = pieces.length - 1;
+  sendLent(pieces: readonly Uint8Array[]): Promise<void> | undefined {
+    const last = pieces.at(-1);
+    if (this.#phase !== 'open' || last === undefined) return undefined;
+    const socket = this.#socket;
+    let onLeft = (): void => {};
+    if (pieces.length > 1) socket.cork();
+    for (let at = 0; at < pieces.length - 1; at++) socket.write(pieces[at]!);
+    // Also where the connection breaks: Node then calls back with the error that `close` tells of.
+    socket.write(last, () => onLeft());
+    if (pieces.length > 1) socket.uncork();
+    if (socket.writableLength === 0) return undefined;
     return new Promise((resolve) => {
-      if (this.#phase !== 'open' || last < 0) return resolve();
-      this.cork();
-      for (const piece of pieces.slice(0, last)) this.#socket.write(piece);
-      // Also where the connection breaks: Node then calls back with the error that `close` tells of.
-      this.#socket.write(pieces[last]!, () => resolve());
-      this.uncork();
+      onLeft = resolve;
     });
   }
 

@@ -46,7 +46,10 @@ type Judged = { readonly verdict: Verdict; readonly refused: Decision };
 type Ruled = { readonly refused: Decision; readonly final: NonNullable<Verdict['final']>['tag'] | null };
 
 /** What of the relay an inspection needs. */
-export type InspectionHost = Pick<Relay, 'policy' | 'config' | 'local' | 'unavailable' | 'trouble' | 'logger'>;
+export type InspectionHost = Pick<
+  Relay,
+  'policy' | 'config' | 'local' | 'unavailable' | 'trouble' | 'logger' | 'filterPieces'
+>;
 
 export class Inspection {
   readonly #relay: InspectionHost;
@@ -159,7 +162,7 @@ export class Inspection {
   #askFilters(told: Told): Promise<Objection | null> | undefined {
     const ours = { id: this.#session, hostname: this.#relay.config.hostname };
     const envelope = filteredEnvelope(this.#subject, this.#known.facts, told, ours);
-    this.#panel = new PanelExamination(this.#policy.filters, envelope);
+    this.#panel = new PanelExamination(this.#policy.filters, envelope, this.#relay.filterPieces);
     return this.#panel.sender();
   }
 
@@ -232,13 +235,8 @@ export class Inspection {
     if (!authenticates && !headers && !policy.wants.mime && panel === null) return null;
     panel?.begin(recipients.map((each) => each.address));
     const { hostname } = this.#relay.config;
-    this.#content = new ContentInspection(policy, {
-      spf: this.#spf,
-      headers,
-      panel,
-      hostname,
-      onHeaders: this.#headersRead,
-    });
+    const ways = { spf: this.#spf, headers, panel, hostname, onHeaders: this.#headersRead };
+    this.#content = new ContentInspection(policy, ways);
     return this.#content;
   }
 

@@ -7,6 +7,7 @@ import { monotonicMs } from '../base/clock.ts';
 import type { NextId } from '../base/ids.ts';
 import type { Config } from '../config/options.ts';
 import type { Asked } from '../facts/gather.ts';
+import { PiecePools } from '../filters/content_pieces.ts';
 import type { Envelope, Recipient, Side } from '../message/envelope.ts';
 import type { CloseReason, Deadlines } from '../net/connection.ts';
 import type { ContentRules } from '../policy/content.ts';
@@ -82,6 +83,7 @@ export class Relay {
   readonly local: LocalDomains;
   readonly contentRules: ContentRules;
   readonly frontDoor: FrontDoor;
+  readonly filterPieces = new PiecePools();
   readonly sessions = new Set<Visit>();
   /** Set once, right after construction: the two halves know each other. */
   outbound!: Outbound;

@@ -4,8 +4,9 @@
  *   write* ─► filling piece ─► queue ─► disk            finish: the rest, sync of the file, sync of its folder
  *                                                       abandon: the file is gone
  */
+
+import type { BufferPool } from '../base/buffer_pool.ts';
 import { crc32 } from '../scanner/crc32.ts';
-import type { BufferPool } from './buffer_pool.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { codeOf, isShortage, writeFully } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';

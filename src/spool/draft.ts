@@ -6,7 +6,7 @@
  * Where so much is expected, there is nothing in memory first.
  */
 import { assert } from '../base/assert.ts';
-import type { BufferPool } from './buffer_pool.ts';
+import type { BufferPool } from '../base/buffer_pool.ts';
 import type { ContentWriter } from './content_writer.ts';
 import type { Copy } from './entries.ts';
 import { SPOOL_LIMITS } from './limits.ts';

@@ -6,7 +6,7 @@
  * Whoever opens it makes sure that no process has the spool: one that starts meanwhile makes messages unreadable here,
  * no more. A message of an adoption that was interrupted may be seen twice.
  */
-import { BufferPool } from './buffer_pool.ts';
+import { BufferPool } from '../base/buffer_pool.ts';
 import type { Disk } from './disk.ts';
 import { systemDisk } from './disk.ts';
 import { SPOOL_LIMITS } from './limits.ts';

@@ -1,7 +1,8 @@
 /** A stored message: its record, and large content, checked before the last of it is handed out. */
+
+import type { BufferPool } from '../base/buffer_pool.ts';
 import { crc32 } from '../scanner/crc32.ts';
 import { unpackMessage } from './bodies.ts';
-import type { BufferPool } from './buffer_pool.ts';
 import type { Disk } from './disk.ts';
 import { codeOf, readTwice } from './disk.ts';
 import type { Copy } from './entries.ts';

@@ -3,8 +3,8 @@
  * journal.ts and retirement.ts, what is in memory of rows.ts and awake.ts; here they meet.
  */
 import { assert } from '../base/assert.ts';
+import { BufferPool } from '../base/buffer_pool.ts';
 import { Awake } from './awake.ts';
-import { BufferPool } from './buffer_pool.ts';
 import type { Position } from './checkpoint.ts';
 import type { CheckpointHost } from './checkpoints.ts';
 import { Checkpoints } from './checkpoints.ts';

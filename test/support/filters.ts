@@ -6,6 +6,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import type { FilterConfig } from '../../src/config/filters.ts';
 import { filterSchema } from '../../src/config/filters.ts';
+import { Piece } from '../../src/filters/content_pieces.ts';
 import { createFilter } from '../../src/filters/create.ts';
 import type { Examination, Filter, FilterEnd, FilteredEnvelope, Findings, Word } from '../../src/filters/filter.ts';
 import { Deadlines } from '../../src/net/connection.ts';
@@ -91,9 +92,10 @@ export async function examine(
   told: (address: string, word: Word) => void = () => undefined,
 ): Promise<Findings> {
   const bytes = typeof content === 'string' ? Buffer.from(content, 'latin1') : content;
+  const piece = new Piece(bytes);
   const examination = await begun(filter, envelope, told);
   for (let at = 0; at < bytes.length; at += pieceBytes) {
-    await examination.write(bytes, at, Math.min(at + pieceBytes, bytes.length));
+    await examination.write(piece, at, Math.min(at + pieceBytes, bytes.length));
   }
   return examination.end();
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
+import { Piece } from '../../../src/filters/content_pieces.ts';
 import { within } from '../../support/deadline.ts';
 import type { Harness, Peer } from '../../support/filters.ts';
 import { ENVELOPE, examine, MESSAGE, startFilter, startPeer } from '../../support/filters.ts';
@@ -140,7 +141,7 @@ test('of a small message that is not coming nothing is told', async () => {
   const stage = await started(okay);
   const examination = stage.filter.begin(ENVELOPE);
   const content = Buffer.from(MESSAGE);
-  await examination.write(content, 0, content.length);
+  await examination.write(new Piece(content), 0, content.length);
   examination.abort();
   assert.equal((await within('findings', examination.end())).failure?.reason, 'aborted');
   assert.equal((await within('findings', examine(stage.filter))).failure, undefined);

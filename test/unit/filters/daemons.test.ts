@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
+import { Piece } from '../../../src/filters/content_pieces.ts';
 import type { Findings } from '../../../src/filters/filter.ts';
 import { parseAnswer } from '../../../src/filters/spamd.ts';
 import { Changes, within } from '../../support/deadline.ts';
@@ -200,7 +201,7 @@ for (const type of ['clamd', 'spamd', 'milter'] as const) {
     const stuck = Promise.withResolvers<void>();
     const writing = (async () => {
       while (pieces < 1000) {
-        wait = examination.write(piece, 0, piece.length);
+        wait = examination.write(new Piece(piece), 0, piece.length);
         pieces++;
         if (wait === undefined) continue;
         const taken = await Promise.race([

@@ -1,11 +1,13 @@
 /** Several filters examine at once, and come to one outcome. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PiecePools } from '../../../src/filters/content_pieces.ts';
 import type { Examination, Filter, Findings, Verdict } from '../../../src/filters/filter.ts';
 import { ACCEPTED } from '../../../src/filters/filter.ts';
 import { consensusOf, PanelExamination } from '../../../src/filters/panel.ts';
 import { ENVELOPE } from '../../support/filters.ts';
 
+const POOLS = new PiecePools();
 const says = (filter: string, findings: Partial<Findings>) => ({ filter, findings: { ...ACCEPTED, ...findings } });
 const reply = { code: 550, enhanced: '5.7.1', text: 'no' };
 
@@ -69,7 +71,7 @@ test('the slowest sets the pace, and only filters of the message’s side are as
     seat('three', 'outside', { write: () => undefined, abort: () => aborted.push('three') }),
     seat('four', 'both', { write: () => slower.promise, abort: () => aborted.push('four') }),
   ];
-  const panel = new PanelExamination(filters, ENVELOPE);
+  const panel = new PanelExamination(filters, ENVELOPE, POOLS);
   assert.equal(panel.sender(), undefined, 'nobody is early');
   panel.begin(ENVELOPE.recipients);
   const wait = panel.write(Buffer.from('x'), 0, 1)!.then(() => asked.push('all'));
@@ -84,10 +86,10 @@ test('the slowest sets the pace, and only filters of the message’s side are as
   );
   panel.abort();
   assert.deepEqual(aborted, ['one', 'three', 'four']);
-  const single = new PanelExamination(filters.slice(0, 3), ENVELOPE);
+  const single = new PanelExamination(filters.slice(0, 3), ENVELOPE, POOLS);
   single.begin(ENVELOPE.recipients);
   assert.equal(single.write(Buffer.from('x'), 0, 1), slow.promise);
-  assert.equal(new PanelExamination([], ENVELOPE).write(Buffer.from('x'), 0, 1), undefined);
+  assert.equal(new PanelExamination([], ENVELOPE, POOLS).write(Buffer.from('x'), 0, 1), undefined);
 });
 
 test('early ones are asked at once, of objections the gravest holds, and the rest begin with the content', async () => {
@@ -105,6 +107,7 @@ test('early ones are asked at once, of objections the gravest holds, and the res
   const panel = new PanelExamination(
     [late, objecting('none', null), objecting('defers', later), objecting('rejects', reply)],
     ENVELOPE,
+    POOLS,
   );
   assert.deepEqual(begun, ['none ', 'defers ', 'rejects ']);
   assert.deepEqual(await panel.recipient('a@b.test'), { filter: 'rejects', reply });
@@ -114,7 +117,7 @@ test('early ones are asked at once, of objections the gravest holds, and the res
     (await panel.end()).map(({ filter }) => filter),
     ['late', 'none', 'defers', 'rejects'],
   );
-  const two = new PanelExamination([objecting('defers', later), objecting('none', null)], ENVELOPE);
+  const two = new PanelExamination([objecting('defers', later), objecting('none', null)], ENVELOPE, POOLS);
   assert.deepEqual(await two.sender(), { filter: 'defers', reply: later });
-  assert.equal(await new PanelExamination([objecting('none', null)], ENVELOPE).sender(), null);
+  assert.equal(await new PanelExamination([objecting('none', null)], ENVELOPE, POOLS).sender(), null);
 });

@@ -92,7 +92,7 @@ describe('a connection that was opened by us', () => {
     peer.pause();
     const piece = Buffer.alloc(16 * MEGABYTE, 'a'); // more than any socket takes by itself
     let back = false;
-    const lent = connection.sendLent([Buffer.from('<'), piece]).then(() => {
+    const lent = connection.sendLent([Buffer.from('<'), piece])!.then(() => {
       back = true;
     });
     await new Promise(setImmediate);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../../src/config/limits.ts';
 import type { Source } from '../../../src/facts/source.ts';
+import { PiecePools } from '../../../src/filters/content_pieces.ts';
 import type { Filter, FilteredEnvelope } from '../../../src/filters/filter.ts';
 import { Inspection } from '../../../src/relay/inspection.ts';
 import type { Passage } from '../../../src/relay/passage.ts';
@@ -61,6 +62,7 @@ function setUp(yaml: string, { sources = [], filters = [], side, login, dns }: S
     local: { domains: new Set(['here.example']), subdomains: false },
     unavailable: () => null,
     trouble: () => {},
+    filterPieces: new PiecePools(),
     logger: { log: (event: string, fields: object) => lines.push({ event, ...fields }) },
   };
   const inspection = new Inspection(relay as unknown as Relay, 'session', {

@@ -1,6 +1,7 @@
 /** Where rules send recipients, as an inspection hears of it from command to command. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PiecePools } from '../../../src/filters/content_pieces.ts';
 import type { Filter } from '../../../src/filters/filter.ts';
 import type { Recipient } from '../../../src/message/envelope.ts';
 import { Inspection } from '../../../src/relay/inspection.ts';
@@ -42,6 +43,7 @@ function setUp(filters: readonly Filter[] = []) {
     config: { hostname: 'mx.here.example' },
     local: { domains: new Set(['here.example']), subdomains: false },
     unavailable: () => null,
+    filterPieces: new PiecePools(),
     logger: { log: () => {} },
   };
   const caller = { side: 'outside', address: '192.0.2.7', login: null } as const;

@@ -1,7 +1,7 @@
 /** The memory of large content on its way to the disk and back. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { BufferPool } from '../../../src/spool/buffer_pool.ts';
+import { BufferPool } from '../../../src/base/buffer_pool.ts';
 import { ContentWriter } from '../../../src/spool/content_writer.ts';
 import type { Disk, DiskFile } from '../../../src/spool/disk.ts';
 import { openSpool } from '../../../src/spool/index.ts';

@@ -2,7 +2,7 @@
  * Buffers of one size that go round: whoever takes one gives it back when nobody reads from it any more. Left to the
  * collector they would lie about by the dozen, since it counts what is inside the heap.
  */
-import { assert } from '../base/assert.ts';
+import { assert } from './assert.ts';
 
 export class BufferPool {
   readonly #bytes: number;
@@ -15,6 +15,10 @@ export class BufferPool {
     this.#keptMax = keptMax;
   }
 
+  get taken(): number {
+    return this.#taken;
+  }
+
   /** More are out than will be kept: whoever has several should do with one. */
   get scarce(): boolean {
     return this.#taken > this.#keptMax;
@@ -23,6 +27,12 @@ export class BufferPool {
   take(): Buffer {
     this.#taken++;
     return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.#bytes);
+  }
+
+  /** One that somebody may still read from does not come back. */
+  lost(): void {
+    assert(this.#taken > 0, 'what is lost has been taken');
+    this.#taken--;
   }
 
   give(buffer: Buffer): void {
