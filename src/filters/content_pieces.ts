@@ -14,9 +14,9 @@ import { BufferPool } from '../base/buffer_pool.ts';
 
 const FIRST_BYTES = 16_384;
 const FURTHER_BYTES = 32_768;
-/** 4 MiB of each. */
+/** 4 MiB, and 16 MiB: one for each of many sessions. */
 const FIRST_KEPT_MAX = 256;
-const FURTHER_KEPT_MAX = 128;
+const FURTHER_KEPT_MAX = 512;
 
 /** Of a shard. */
 export class PiecePools {

@@ -9,7 +9,7 @@ import { Connection } from '../net/connection.ts';
 import { FilterFailure } from './filter.ts';
 
 /** Few bytes in many pieces are sooner copied together than written as they are. */
-const COPIED_BYTES_MAX = 16_384;
+const COPIED_BYTES_MAX = 6144;
 
 /** What filters need of the shard that they run in. */
 export type FilterNet = {

@@ -24,6 +24,8 @@ export type MilterScript = {
   /** Behind its answer to this command it hangs up. */
   readonly lastLetter?: string;
   readonly kind?: 'tcp' | 'unix';
+  /** Takes a piece, and then nothing for a moment. */
+  readonly slowReader?: boolean;
 };
 
 const STEP_OF: Readonly<Record<string, number>> = {
@@ -114,6 +116,10 @@ export class FakeMilter {
     let sending = Promise.resolve();
     socket.on('end', () => socket.end());
     socket.on('data', (chunk: Buffer) => {
+      if (this.#script.slowReader === true) {
+        socket.pause();
+        setTimeout(() => socket.resume(), 5);
+      }
       buffered = Buffer.concat([buffered, chunk]);
       while (buffered.length >= 4 && buffered.length >= 4 + buffered.readUInt32BE(0)) {
         const end = 4 + buffered.readUInt32BE(0);

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import type { FilterConfig } from '../../src/config/filters.ts';
 import { filterSchema } from '../../src/config/filters.ts';
-import { Piece } from '../../src/filters/content_pieces.ts';
+import { ContentPieces, PiecePools } from '../../src/filters/content_pieces.ts';
 import { createFilter } from '../../src/filters/create.ts';
 import type { Examination, Filter, FilterEnd, FilteredEnvelope, Findings, Word } from '../../src/filters/filter.ts';
 import { Deadlines } from '../../src/net/connection.ts';
@@ -92,12 +92,31 @@ export async function examine(
   told: (address: string, word: Word) => void = () => undefined,
 ): Promise<Findings> {
   const bytes = typeof content === 'string' ? Buffer.from(content, 'latin1') : content;
-  const piece = new Piece(bytes);
   const examination = await begun(filter, envelope, told);
+  const pieces = new ContentPieces(POOLS);
   for (let at = 0; at < bytes.length; at += pieceBytes) {
-    await examination.write(piece, at, Math.min(at + pieceBytes, bytes.length));
+    let wait: Promise<void> | undefined;
+    pieces.write(bytes, at, Math.min(at + pieceBytes, bytes.length), (piece, from, to) => {
+      wait = examination.write(piece, from, to);
+    });
+    await wait;
+    spoil();
   }
-  return examination.end();
+  pieces.end();
+  const findings = await examination.end();
+  spoil();
+  return findings;
+}
+
+const POOLS = new PiecePools();
+
+/** Whoever still reads from memory that has come back sees it. */
+function spoil(): void {
+  for (const pool of [POOLS.first, POOLS.further]) {
+    const memory = pool.take();
+    memory.fill('!');
+    pool.give(memory);
+  }
 }
 
 export type Peer = {

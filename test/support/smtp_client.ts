@@ -40,6 +40,11 @@ export class SmtpClient {
     return client;
   }
 
+  /** Has come, and nobody has asked for it yet. */
+  get unread(): string {
+    return this.#received;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

@@ -34,8 +34,11 @@ describe('a milter', () => {
   let refusesContent = false;
   /** Resolved: the milter goes on with its body. */
   let body = Promise.resolve<readonly Buffer[]>([reply('c')]);
+  /** What it says, in its time, of the recipient `slow`. */
+  const slow = Promise.withResolvers<readonly Buffer[]>();
   const answer = ({ letter, data }: MilterCommand) => {
     if (letter === 'B') return body;
+    if (letter === 'R' && data.toString('latin1').includes('slow@')) return slow.promise;
     if (letter === 'E' && !refusesContent) return undefined;
     const found = ANSWERS.find(([of, word]) => of === letter && data.toString('latin1').includes(word));
     return found && [found[2]];
@@ -113,6 +116,23 @@ authentication: { check: false }
     await client.send(`${group.join('\r\n')}\r\n`);
     for (const code of [250, 550, 250, 354]) await client.expect(code);
     await client.command(`${TEXT}.`, 250);
+  });
+
+  test('that takes its time: replies to a group that is here leave together, and no later than they must', async () => {
+    const client = await greeted();
+    const other = await greeted();
+    const heard = milter.told('R').length;
+    await client.send(`${['MAIL FROM:<a@client.example>', rcpt('slow'), 'DATA'].join('\r\n')}\r\n`);
+    await milter.heard('R', heard + 1);
+    for (let turn = 0; turn < 3; turn++) await other.command('NOOP', 250);
+    assert.equal(client.unread, '', 'DATA is here, and nobody waits for the reply to MAIL');
+    slow.resolve([reply('c')]);
+    for (const code of [250, 250, 354]) await client.expect(code);
+    await client.command(`${TEXT}.`, 250);
+    const late = await greeted();
+    body = new Promise((resolve) => setImmediate(resolve, [reply('c')]));
+    await late.send(`MAIL FROM:<a@client.example>\r\n${rcpt('bob')}\r\n`);
+    for (const code of [250, 250]) await late.expect(code);
   });
 
   test('that discards at MAIL has all accepted, and nothing arrives', async () => {
