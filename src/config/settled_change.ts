@@ -25,6 +25,11 @@ async function stateOf(path: string): Promise<string> {
 /** A path that is followed: as it was read, and as it was at the last look. */
 type Followed = { known: string; seen: string };
 
+async function asItIs(path: string): Promise<Followed> {
+  const state = await stateOf(path);
+  return { known: state, seen: state };
+}
+
 export class SettledChange {
   readonly #changed: () => void;
   #paths = new Map<string, Followed>();
@@ -36,11 +41,16 @@ export class SettledChange {
   }
 
   /** These, and no others, as they are now: whoever reads them does so afterwards. */
-  async follow(paths: readonly string[]): Promise<void> {
+  follow(paths: readonly string[]): Promise<void> {
+    this.#paths = new Map();
+    return this.followToo(paths);
+  }
+
+  /** These, and no others: a path that was followed before has been read since, and is as it was before that. */
+  async followToo(paths: readonly string[]): Promise<void> {
     const followed = new Map<string, Followed>();
     for (const path of new Set(paths)) {
-      const state = await stateOf(path);
-      followed.set(path, { known: state, seen: state });
+      followed.set(path, this.#paths.get(path) ?? (await asItIs(path)));
     }
     this.#paths = followed;
   }

@@ -103,7 +103,7 @@ export class PolicyFile {
     if ('faults' in read) return read;
     // Those of a file whose lists are at fault, too: it is a list that will be mended.
     this.#named = namedFiles(read.document);
-    if (this.#file !== '') await this.#watch.follow([this.#file, ...this.#named]);
+    if (this.#file !== '') await this.#watch.followToo([this.#file, ...this.#named]);
     return await this.#load(read.document);
   }
 

@@ -29,6 +29,21 @@ suite('files that change', () => {
     assert.equal(await looks(3), 0);
   });
 
+  test('one that changes while it is read is told of, though what it names is followed, too', async () => {
+    const named = join(folder, 'named');
+    writeFileSync(named, 'x\n');
+    await watch.follow([file]);
+    writeFileSync(file, 'another one\n');
+    await watch.followToo([file, named]);
+    assert.equal(await looks(2), 1);
+    appendFileSync(named, 'y\n');
+    assert.equal(await looks(2), 2);
+    await watch.follow([file, named]);
+    await watch.followToo([file]);
+    appendFileSync(named, 'z\n');
+    assert.equal(await looks(2), 2, 'it is named no more');
+  });
+
   test('one that grows is told of when it stands still, and once', async () => {
     await watch.follow([file]);
     for (let piece = 0; piece < 3; piece++) {
