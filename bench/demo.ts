@@ -1,5 +1,5 @@
 /**
- * The demo: npm run demo [-- --exit] [-- --messages N]
+ * The demo: npm run demo (-- --help tells the rest)
  *
  *   "Internet" source ─► outside ─► Postern ─► inside server       (castle.example, keep.example)
  *   inside source     ─► inside  ─► Postern ─► mail exchangers     (names and MX records from a DNS in this process)
@@ -12,7 +12,7 @@ import { EventEmitter } from 'node:events';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { flag, option, valuesOrExit, whole } from './arguments.ts';
 import { pause, type Table } from './bench.ts';
 import { type Carried, Carrier } from './demo/carrier.ts';
 import { INSIDE_DOMAINS, INTERNET_DOMAINS, INTERNET_SENDERS, World } from './demo/world.ts';
@@ -133,18 +133,24 @@ async function demo(messages: number, stay: boolean): Promise<boolean> {
   }
 }
 
-const { values } = parseArgs({
-  options: { exit: { type: 'boolean', default: false }, messages: { type: 'string', default: '1000' } },
-});
+const { exit, messages } = valuesOrExit(
+  {
+    name: 'demo',
+    purpose: 'Relays mail both ways on loopback, with a kill in the middle.',
+    table: {
+      exit: flag('ends when the mail is there, without waiting for Ctrl-C'),
+      messages: option('N', whole(MESSAGES_MIN, 1_000_000), 'so many, each way', '1000'),
+    },
+    faults: () => [],
+  },
+  process.argv.slice(2),
+);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     // Before the end nobody listens: the demo is over half way, and its Postern with it.
     if (!signals.emit('leave')) process.exit(EXIT_INTERRUPTED);
   });
 }
-const messages = Number(values.messages);
-if (!(messages >= MESSAGES_MIN))
-  throw new Error(`--messages: ${MESSAGES_MIN} at least, so that there is something to kill`);
-const good = await demo(messages, !values.exit);
+const good = await demo(messages, !exit);
 if (good) rmSync(FOLDER, { recursive: true, force: true });
 process.exitCode = good ? 0 : 1;

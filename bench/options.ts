@@ -1,96 +1,62 @@
-/** What `npm run bench` is asked for: words in, wishes or a fault out. */
-import { parseArgs } from 'node:util';
-
-export type Wishes = {
-  readonly list: boolean;
-  readonly quick: boolean;
-  readonly check: boolean;
-  readonly save: boolean;
-  readonly installPeers: boolean;
-  readonly rounds: number;
-  readonly messages: number | undefined;
-  readonly vs: string | undefined;
-  readonly json: string | undefined;
-  readonly html: string | undefined;
-  readonly read: string | undefined;
-  readonly results: string | undefined;
-  /** Scenarios; with `installPeers`, peers. */
-  readonly names: readonly string[];
-};
+/** What `npm run bench` is asked for. */
+import type { Program, Values } from './arguments.ts';
+import { flag, optional, text, whole } from './arguments.ts';
 
 /** What the caller has to put right: said in one line, without a trace. */
 export class Wrong extends Error {}
 
 const ROUNDS = 3;
-const ROUNDS_MAX = 100;
-const MESSAGES_MIN = 1000;
 /** One round may have met anything. */
 const CHECKED_ROUNDS_MIN = 3;
 
-const OPTIONS = {
-  list: { type: 'boolean', default: false },
-  quick: { type: 'boolean', default: false },
-  check: { type: 'boolean', default: false },
-  save: { type: 'boolean', default: false },
-  'install-peers': { type: 'boolean', default: false },
-  rounds: { type: 'string' },
-  messages: { type: 'string' },
-  vs: { type: 'string' },
-  json: { type: 'string' },
-  html: { type: 'string' },
-  read: { type: 'string' },
-  results: { type: 'string' },
+const TABLE = {
+  list: flag('scenarios, each with its question, and peers'),
+  rounds: optional('N', whole(1, 100), `what is compared runs in turn, so often; ${ROUNDS}, or 1 with --quick`),
+  messages: optional('N', whole(1000, Number.MAX_SAFE_INTEGER), 'instead of what a scenario sends, where it can'),
+  vs: optional('LIST', text, 'peers and revisions to compare with, or none; what is here, unless said'),
+  quick: flag('little load: shows that it works, not how fast'),
+  json: optional('FILE', text, 'the result, for --read'),
+  html: optional('FILE', text, 'the result as a page'),
+  read: optional('FILE', text, 'measures nothing: shows a result of --json'),
+  save: flag('keeps the result for later checks'),
+  check: flag('exit code 1 where a hot path got slower; without a scenario, all that have bounds'),
+  results: optional('FOLDER', text, 'where --save puts and --check looks; bench/results'),
+  'install-peers': flag('fetches peers instead: those named, or all that are missing'),
 } as const;
 
-/** Throws where the words contradict each other, with what is wrong. */
-export function parseWishes(words: readonly string[]): Wishes {
-  const { values, positionals } = parsed(words);
-  const { quick, check, save, read } = values;
-  const rounds = whole('--rounds', values.rounds, 1, ROUNDS_MAX) ?? (quick ? 1 : ROUNDS);
-  if (quick && (check || save)) throw new Wrong('--quick shows that it works, not how fast: nothing to check or save');
-  if (read === undefined && (check || save) && rounds < CHECKED_ROUNDS_MIN)
-    throw new Wrong(`--rounds ${rounds}: --check and --save take ${CHECKED_ROUNDS_MIN} at least`);
-  if (read !== undefined && (save || positionals.length > 0))
-    throw new Wrong('--read shows or checks a result that is there: nothing to measure or save');
-  if (
-    read !== undefined &&
-    (quick || values.rounds !== undefined || values.messages !== undefined || values.vs !== undefined)
-  )
-    throw new Wrong('--read measures nothing: no --quick, --rounds, --messages or --vs');
-  const { vs, json, html, results, list } = values;
-  if (results !== undefined && !check && !save)
-    throw new Wrong('--results says where --check looks and --save puts: one of them is right, too');
-  const messages = whole('--messages', values.messages, MESSAGES_MIN, Number.MAX_SAFE_INTEGER);
-  const installPeers = values['install-peers'];
-  return {
-    list,
-    quick,
-    check,
-    save,
-    installPeers,
-    rounds,
-    messages,
-    vs,
-    json,
-    html,
-    read,
-    results,
-    names: positionals,
-  };
-}
+export type Wishes = Values<typeof TABLE>;
 
-function parsed(words: readonly string[]) {
-  try {
-    return parseArgs({ args: [...words], allowPositionals: true, options: OPTIONS });
-  } catch (error) {
-    throw new Wrong((error as Error).message);
-  }
-}
+export const BENCH: Program<typeof TABLE> = {
+  name: 'bench',
+  purpose:
+    'Measures Postern beside a run without a relay, and beside other relays. relay-small, unless told otherwise.',
+  words: 'SCENARIO …',
+  table: TABLE,
+  faults: (wishes, words) => faultsOf(wishes, words),
+};
 
-function whole(name: string, text: string | undefined, least: number, most: number): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least || value > most)
-    throw new Wrong(`${name} ${text}: a whole number from ${least} to ${most}`);
-  return value;
+export const roundsOf = ({ rounds, quick }: Wishes): number => rounds ?? (quick ? 1 : ROUNDS);
+
+/** Words that contradict each other. */
+function faultsOf(wishes: Wishes, words: readonly string[]): string[] {
+  const { quick, check, save, read, results, vs, messages } = wishes;
+  const kept = check || save;
+  const measures = read === undefined;
+  const wrong: readonly (readonly [boolean, string])[] = [
+    [quick && kept, '--quick shows that it works, not how fast: nothing to check or save'],
+    [
+      measures && kept && roundsOf(wishes) < CHECKED_ROUNDS_MIN,
+      `--rounds ${roundsOf(wishes)}: --check and --save take ${CHECKED_ROUNDS_MIN} at least`,
+    ],
+    [
+      !measures && (save || words.length > 0),
+      '--read shows or checks a result that is there: nothing to measure or save',
+    ],
+    [
+      !measures && (quick || wishes.rounds !== undefined || messages !== undefined || vs !== undefined),
+      '--read measures nothing: no --quick, --rounds, --messages or --vs',
+    ],
+    [results !== undefined && !kept, '--results says where --check looks and --save puts: one of them is right, too'],
+  ];
+  return wrong.filter(([is]) => is).map(([, fault]) => fault);
 }

@@ -1,15 +1,15 @@
 /**
- * The bench: npm run bench [-- SCENARIO …] [--list] [--quick] [--rounds N] [--messages N] [--vs PEER,REVISION|none]
- *      [--json FILE] [--html FILE] [--save] [--check] [--read FILE] [--results FOLDER] [--install-peers [PEER …]]
+ * The bench: npm run bench [-- SCENARIO …] (--help tells the rest)
  *
  * Relay, source and sink are processes of their own. Exit code 1 where a scenario's work was not done as promised:
- * then its figures are void, whatever they say; and with --check where a hot path got slower.
+ * then its figures are void, whatever they say; and with --check where a hot path got slower. 2: not understood.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseOrExit } from './arguments.ts';
 import { Bench, type Outcome, type Scenario } from './bench.ts';
 import { verdicts } from './guard.ts';
-import { parseWishes, type Wishes, Wrong } from './options.ts';
+import { BENCH, roundsOf, type Wishes, Wrong } from './options.ts';
 import { contenders, PEERS } from './peers/relays.ts';
 import { busyText, CHANGED, circumstances, circumstancesText, scenarioText } from './report.ts';
 import {
@@ -28,7 +28,7 @@ import { SCENARIOS } from './scenarios/all.ts';
 const DEFAULT = 'relay-small';
 const RESULTS = fileURLToPath(new URL('./results', import.meta.url));
 
-function wantedScenarios({ names, check, messages, vs }: Wishes): Scenario[] {
+function wantedScenarios({ check, messages, vs }: Wishes, names: readonly string[]): Scenario[] {
   const bounded = SCENARIOS.filter(({ name }) => BOUNDS.some(({ scenario }) => scenario === name));
   if (names.length === 0 && check) return bounded;
   const wanted = names.length === 0 ? [DEFAULT] : names;
@@ -82,9 +82,10 @@ async function measure(scenario: Scenario, bench: Bench): Promise<Outcome> {
   }
 }
 
-async function measured(wishes: Wishes): Promise<Result> {
-  const { quick, rounds, messages, vs, check } = wishes;
-  const scenarios = wantedScenarios(wishes);
+async function measured(wishes: Wishes, names: readonly string[]): Promise<Result> {
+  const { quick, messages, vs, check } = wishes;
+  const rounds = roundsOf(wishes);
+  const scenarios = wantedScenarios(wishes, names);
   // The guard asks how Postern is doing, not the others.
   const bench = new Bench({ quick, rounds, messages, contenders: contenders(check && vs === undefined ? 'none' : vs) });
   process.once('SIGINT', () => void bench.end().finally(() => process.exit(130)));
@@ -109,9 +110,9 @@ function check(result: Result, folder: string): boolean {
   return all.length > 0 && all.every(({ good }) => good);
 }
 
-async function run(wishes: Wishes): Promise<void> {
+async function run(wishes: Wishes, names: readonly string[]): Promise<void> {
   const { read, json, html, save, results = RESULTS } = wishes;
-  const result = read === undefined ? await measured(wishes) : readResult(read);
+  const result = read === undefined ? await measured(wishes, names) : readResult(read);
   if (read !== undefined) process.stdout.write(result.scenarios.map(scenarioText).join(''));
   process.stdout.write(circumstancesText(result));
   if (json !== undefined) writeFileSync(json, resultText(result));
@@ -124,11 +125,11 @@ async function run(wishes: Wishes): Promise<void> {
   if (save && !failed && !slower) process.stdout.write(`\n${busyText(result)}  kept in ${keep(result, results)}\n`);
 }
 
+const { values: wishes, words: names } = parseOrExit(BENCH, process.argv.slice(2));
 try {
-  const wishes = parseWishes(process.argv.slice(2));
   if (wishes.list) process.stdout.write(list());
-  else if (wishes.installPeers) installPeers(wishes.names);
-  else await run(wishes);
+  else if (wishes['install-peers']) installPeers(names);
+  else await run(wishes, names);
 } catch (error) {
   if (!(error instanceof Wrong)) throw error;
   process.stderr.write(`${error.message}\n`);

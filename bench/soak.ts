@@ -1,5 +1,5 @@
 /**
- * The soak: npm run soak [-- --minutes 20] [--seed N] [--rate 200]
+ * The soak: npm run soak (-- --help tells the rest)
  *
  * Loads a real Postern of two shards both ways, with mail of all kinds, while it, a shard, or a server that it delivers
  * to is killed every few seconds (soak/strikes.ts, soak/world.ts), and counts in the end (soak/tally.ts). Exit code 1:
@@ -10,9 +10,9 @@ import { randomInt } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { LIMITS } from '../src/config/limits.ts';
 import { SPOOL_LIMITS } from '../src/spool/limits.ts';
+import { decimal, option, optional, valuesOrExit, whole } from './arguments.ts';
 import { pause } from './bench.ts';
 import { Bitmap } from './load/bitmap.ts';
 import { Child } from './load/child.ts';
@@ -251,18 +251,14 @@ async function soak(options: Options): Promise<readonly string[]> {
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: `${MINUTES}` },
-    seed: { type: 'string', default: `${randomInt(SEED_MAX)}` },
-    rate: { type: 'string', default: `${RATE}` },
-  },
-});
-const options = { minutes: Number(values.minutes), seed: Number(values.seed), rate: Number(values.rate) };
-if (!(options.minutes > 0)) throw new Error(`--minutes ${values.minutes}`);
-if (!(options.rate > 0)) throw new Error(`--rate ${values.rate}`);
-if (!(Number.isSafeInteger(options.seed) && options.seed >= 0 && options.seed < SEED_MAX))
-  throw new Error(`--seed ${values.seed}: 0 to ${SEED_MAX - 1}`);
+const TABLE = {
+  minutes: option('N', decimal(0.1, 10_080), 'ends after so long', `${MINUTES}`),
+  rate: option('N', decimal(1, 100_000), 'messages a second', `${RATE}`),
+  seed: optional('N', whole(0, SEED_MAX - 1), 'who is killed, and when; a drawn one unless said'),
+} as const;
+const PURPOSE = 'Kills Postern, its shards and the servers around it at random under load, and counts what arrived.';
+const values = valuesOrExit({ name: 'soak', purpose: PURPOSE, table: TABLE, faults: () => [] }, process.argv.slice(2));
+const options = { ...values, seed: values.seed ?? randomInt(SEED_MAX) };
 process.once('SIGINT', () => process.exit(EXIT_INTERRUPTED));
 say(`Soak of ${options.minutes} minutes, ${options.rate} messages a second. Again: --seed ${options.seed}`);
 const failures = await soak(options);

@@ -3,7 +3,7 @@
  * `SinkApi` (child.ts). The work is done in load_sink.ts.
  */
 
-import { valuesOrExit } from './arguments.ts';
+import { valuesOrExit } from '../arguments.ts';
 import type { RunCounts, SinkStats } from './arrivals.ts';
 import { CHILD_FLAG, serve } from './child.ts';
 import type { Latency } from './latency.ts';

@@ -14,7 +14,7 @@ import {
   text,
   type Values,
   whole,
-} from './arguments.ts';
+} from '../arguments.ts';
 import type { SinkOptions } from './load_sink.ts';
 import {
   type Delay,

@@ -13,7 +13,7 @@ import {
   type Reader,
   type Values,
   whole,
-} from './arguments.ts';
+} from '../arguments.ts';
 import { emlNames } from './eml_folder.ts';
 import type { Credentials } from './lane_opening.ts';
 import { isLoopback } from './loopback.ts';

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Parsed, parse } from '../../../bench/load/arguments.ts';
+import { type Parsed, parse } from '../../../bench/arguments.ts';
 import { PHASES } from '../../../bench/load/lane_owner.ts';
 import { isLoopback } from '../../../bench/load/loopback.ts';
 import type { SinkStats } from '../../../bench/load/sink.ts';

@@ -4,10 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { parse } from '../../../bench/arguments.ts';
 import type { Outcome, Ratio } from '../../../bench/bench.ts';
 import { verdicts } from '../../../bench/guard.ts';
 import { type Turn, Turns } from '../../../bench/measure/turns.ts';
-import { parseWishes } from '../../../bench/options.ts';
+import { BENCH, roundsOf } from '../../../bench/options.ts';
 import { pageOf } from '../../../bench/page.ts';
 import { keep, latestKept, parseResult, type Result, resultText, scenarioResult } from '../../../bench/result.ts';
 import { BOUNDS, type Bound } from '../../../bench/results/bounds.ts';
@@ -252,9 +253,23 @@ describe('npm run bench -- --read FILE --check', { timeout: 60_000 }, () => {
 });
 
 describe('the words of npm run bench', () => {
+  const understood = (...args: string[]) => {
+    const parsed = parse(BENCH, args);
+    assert.ok(parsed.tag === 'values');
+    return parsed;
+  };
+
   it('are three rounds, or one where it is quick', () => {
-    assert.deepEqual([parseWishes([]).rounds, parseWishes(['--quick']).rounds], [3, 1]);
-    assert.deepEqual(parseWishes(['relay-small', '--vs', 'exim,HEAD']).vs, 'exim,HEAD');
+    assert.deepEqual([roundsOf(understood().values), roundsOf(understood('--quick').values)], [3, 1]);
+    const { values, words } = understood('relay-small', '--vs', 'exim,HEAD', 'commit');
+    assert.deepEqual([values.vs, words], ['exim,HEAD', ['relay-small', 'commit']]);
+  });
+
+  it('are told by --help', () => {
+    const words = ['bench/run.ts', '--help'];
+    const { status, stdout } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 10_000 });
+    assert.equal(status, 0);
+    for (const name of Object.keys(BENCH.table)) assert.ok(stdout.includes(`\n  --${name} `), name);
   });
 
   const refused: Readonly<Record<string, readonly string[]>> = {
@@ -263,12 +278,16 @@ describe('the words of npm run bench', () => {
     'from 1 to 100': ['--rounds', 'many'],
     'from 1000': ['--messages', '999'],
     'nothing to measure': ['--read', 'x', 'relay-small'],
-    'Unknown option': ['--fast'],
+    'no option': ['--fast'],
     'measures nothing': ['--read', 'x', '--vs', 'none'],
     'where --check looks': ['--results', 'x'],
   };
   for (const [why, words] of Object.entries(refused))
-    it(`are refused: ${words.join(' ')}`, () => assert.throws(() => parseWishes(words), new RegExp(why)));
+    it(`are refused: ${words.join(' ')}`, () => {
+      const parsed = parse(BENCH, words);
+      assert.ok(parsed.tag === 'faults');
+      assert.match(parsed.faults.join('\n'), new RegExp(why));
+    });
 });
 
 type Leaf = string | number | boolean | null;

@@ -1,12 +1,12 @@
 /**
- * The command line of a load program from one table: each row an option with its value, its default and its help.
+ * The command line of a program of the bench from one table: each row an option with its value, its default and its help.
  *
  * A fault names the option and says what is right; all of them are told at once, and the program ends with 2 before it
  * has touched a socket. `--help` is printed from the same rows.
  */
 import { accessSync, constants } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { nearest } from '../../src/config/nearest.ts';
+import { nearest } from '../src/config/nearest.ts';
 
 /** How a value is read; undefined where it is not what `right` says. */
 export type Reader<T> = { readonly right: string; readonly read: (text: string) => T | undefined };
@@ -25,15 +25,17 @@ export type Program<T extends Table> = {
   readonly name: string;
   /** What it does, for the help. */
   readonly purpose: string;
+  /** What stands for words that are no option's value in the help; without it there are none. */
+  readonly words?: string;
   readonly table: T;
   /** What is wrong with values that are right one by one. */
-  readonly faults: (values: Values<T>) => readonly string[];
+  readonly faults: (values: Values<T>, words: readonly string[]) => readonly string[];
 };
 
 export type Parsed<T extends Table> =
   | { readonly tag: 'help'; readonly text: string }
   | { readonly tag: 'faults'; readonly faults: readonly string[] }
-  | { readonly tag: 'values'; readonly values: Values<T> };
+  | { readonly tag: 'values'; readonly values: Values<T>; readonly words: readonly string[] };
 
 const HELP_COLUMN = 34;
 
@@ -119,10 +121,12 @@ export function parse<T extends Table>(program: Program<T>, args: readonly strin
   // Node's own strictness stops at the first fault; with its tokens all of them are found.
   const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true });
   const given = new Map<string, string>();
+  const words: string[] = [];
   const faults: string[] = [];
   let unknown = false; // what follows an option that is none may have been its value
   for (const token of tokens) {
-    if (token.kind === 'positional' && !unknown)
+    if (token.kind === 'positional' && program.words !== undefined) words.push(token.value);
+    else if (token.kind === 'positional' && !unknown)
       faults.push(`${JSON.stringify(token.value)}: every value belongs to an option`);
     unknown = token.kind === 'option' && !Object.hasOwn(table, token.name);
     if (token.kind !== 'option') continue;
@@ -138,8 +142,8 @@ export function parse<T extends Table>(program: Program<T>, args: readonly strin
       const text = given.get(name) ?? row.preset;
       values[name] = text === undefined ? (row.value === '' ? false : undefined) : row.reader.read(text);
     }
-  const all = faults.length > 0 ? faults : program.faults(values as Values<T>);
-  return all.length > 0 ? { tag: 'faults', faults: all } : { tag: 'values', values: values as Values<T> };
+  const all = faults.length > 0 ? faults : program.faults(values as Values<T>, words);
+  return all.length > 0 ? { tag: 'faults', faults: all } : { tag: 'values', values: values as Values<T>, words };
 }
 
 type Given = { readonly name: string; readonly value?: string | undefined; readonly inlineValue?: boolean | undefined };
@@ -159,7 +163,7 @@ function faultOf(table: Table, { name, value, inlineValue }: Given): string | un
     : undefined;
 }
 
-function helpOf<T extends Table>({ name, purpose, table }: Program<T>): string {
+function helpOf<T extends Table>({ name, purpose, words, table }: Program<T>): string {
   const rows = Object.entries(table).map(([key, { value, help, preset }]) => {
     const head = `  --${key}${value === '' ? '' : ` ${value}`}`;
     const tail = preset === undefined || preset === '' ? help : `${help} (default: ${preset})`;
@@ -167,13 +171,17 @@ function helpOf<T extends Table>({ name, purpose, table }: Program<T>): string {
       ? `${head.padEnd(HELP_COLUMN)}${tail}`
       : `${head}\n${' '.repeat(HELP_COLUMN)}${tail}`;
   });
-  return `${purpose}\n\nnpm run ${name} -- [options]\n\n${rows.join('\n')}\n`;
+  const usage = words === undefined ? '[options]' : `[${words}] [options]`;
+  return `${purpose}\n\nnpm run ${name} -- ${usage}\n\n${rows.join('\n')}\n`;
 }
 
-/** The values, or the end of the process: with the help, or with 2 and every fault. */
-export function valuesOrExit<T extends Table>(program: Program<T>, args: readonly string[]): Values<T> {
+/** Values and words, or the end of the process: with the help, or with 2 and every fault. */
+export function parseOrExit<T extends Table>(
+  program: Program<T>,
+  args: readonly string[],
+): Extract<Parsed<T>, { tag: 'values' }> {
   const parsed = parse(program, args);
-  if (parsed.tag === 'values') return parsed.values;
+  if (parsed.tag === 'values') return parsed;
   if (parsed.tag === 'help') {
     process.stdout.write(parsed.text);
     process.exit(0);
@@ -181,3 +189,7 @@ export function valuesOrExit<T extends Table>(program: Program<T>, args: readonl
   for (const fault of parsed.faults) process.stderr.write(`${program.name}: ${fault}\n`);
   process.exit(2);
 }
+
+/** As above, of a program without words. */
+export const valuesOrExit = <T extends Table>(program: Program<T>, args: readonly string[]): Values<T> =>
+  parseOrExit(program, args).values;
