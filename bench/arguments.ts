@@ -1,5 +1,5 @@
 /**
- * The command line of a program of the bench from one table: each row an option with its value, its default and its help.
+ * The command line of a program from one table: each row an option with its value, its default and its help.
  *
  * A fault names the option and says what is right; all of them are told at once, and the program ends with 2 before it
  * has touched a socket. `--help` is printed from the same rows.
