@@ -46,7 +46,7 @@ export function byPostern({ from, text }: Letter, zone: Zone): Once {
   const { signal } = new AbortController();
   const never = () => signal;
   return async () => {
-    const authentication = authenticator.begin(authenticator.spf(client, never), signal);
+    const authentication = authenticator.begin(authenticator.spf(client, never), never);
     authentication.headers(text.subarray(0, bodyAt), true);
     for (let at = bodyAt; at < text.length; at += CHUNK_BYTES)
       authentication.write(text, at, Math.min(text.length, at + CHUNK_BYTES));

@@ -90,7 +90,8 @@ export class Authenticator {
     return this.#spf.check(subject, signal);
   }
 
-  begin(spf: SpfResult | Promise<SpfResult>, signal: AbortSignal): Authentication {
+  /** As above of `signal`. */
+  begin(spf: SpfResult | Promise<SpfResult>, signal: () => AbortSignal): Authentication {
     return new MessageAuthentication(spf, signal, {
       relaxer: this.#relaxer,
       dmarc: this.#dmarc,
@@ -112,13 +113,13 @@ type Means = {
 /** One message. */
 class MessageAuthentication {
   readonly #spf: SpfResult | Promise<SpfResult>;
-  readonly #signal: AbortSignal;
+  readonly #signal: () => AbortSignal;
   readonly #means: Means;
   readonly #lookedUp = new Map<string, DkimKey | Promise<DkimKey>>();
   #questions: Questions | null = null;
   #planned: Planned | null = null;
 
-  constructor(spf: SpfResult | Promise<SpfResult>, signal: AbortSignal, means: Means) {
+  constructor(spf: SpfResult | Promise<SpfResult>, signal: () => AbortSignal, means: Means) {
     this.#spf = spf;
     this.#signal = signal;
     this.#means = means;
@@ -177,7 +178,7 @@ class MessageAuthentication {
     const name = `${selector}._domainkey.${domain}`;
     const before = this.#means.keys.recall(name) ?? this.#lookedUp.get(name);
     if (before !== undefined) return before;
-    this.#questions ??= new Questions(this.#means.dns, LIMITS.dkimQueriesMax, this.#signal);
+    this.#questions ??= new Questions(this.#means.dns, LIMITS.dkimQueriesMax, this.#signal());
     const found = findKey(this.#means.keys, name, this.#questions);
     this.#lookedUp.set(name, found);
     return found;

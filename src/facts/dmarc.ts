@@ -62,19 +62,19 @@ export class Dmarc {
     if (answer.tag !== 'failed') this.#asked.keep(domain, true, answer.ttlSeconds);
   }
 
-  /** At once where it is known. Never rejects. */
+  /** At once where it is known; `signal` is asked for only where it is not. Never rejects. */
   check(
     author: Author,
     spf: SpfResult,
     dkim: readonly DkimResult[],
-    signal: AbortSignal,
+    signal: () => AbortSignal,
   ): DmarcResult | Promise<DmarcResult> {
     if (author.tag !== 'one') return NO_AUTHOR[author.tag];
     const passed = dkim.flatMap(({ result, domain }) => (result === 'pass' && domain !== null ? [domain] : []));
     const signers = [...new Set(passed)];
     const sender = spf.result === 'pass' ? spf.domain : '';
     const key = `${author.domain} ${sender} ${signers.join(' ')}`;
-    return this.#known.recall(key) ?? this.#evaluate(author.domain, sender, signers, key, signal);
+    return this.#known.recall(key) ?? this.#evaluate(author.domain, sender, signers, key, signal());
   }
 
   async #evaluate(

@@ -44,9 +44,12 @@ export class Questions implements Dns {
   }
 }
 
-type Kept<T> = { readonly conclusion: T; readonly untilMs: number };
+type Kept<T> = { readonly conclusion: T; readonly untilMs: number; movedMs: number };
 
-/** The least recently used one goes first: a Map keeps the order, and what is used moves to its end. */
+/** To move what a thousand messages a second ask for costs more than to find it. */
+const MOVED_MS = 1000;
+
+/** The least recently used one goes first, by the second: a Map keeps the order, and what is used moves to its end. */
 export class Conclusions<T> {
   readonly #kept = new Map<string, Kept<T>>();
   readonly #entriesMax: number;
@@ -64,8 +67,12 @@ export class Conclusions<T> {
   recall(key: string): T | undefined {
     const kept = this.#kept.get(key);
     if (kept === undefined) return undefined;
+    const nowMs = this.#nowMs();
+    const over = nowMs >= kept.untilMs;
+    if (!over && nowMs - kept.movedMs < MOVED_MS) return kept.conclusion;
     this.#kept.delete(key);
-    if (this.#nowMs() >= kept.untilMs) return undefined;
+    if (over) return undefined;
+    kept.movedMs = nowMs;
     this.#kept.set(key, kept);
     return kept.conclusion;
   }
@@ -75,7 +82,8 @@ export class Conclusions<T> {
     const seconds = Math.min(ttlSeconds, LIMITS.conclusionSecondsMax);
     if (!(seconds > 0) || key.length > LIMITS.conclusionKeyCharsMax) return conclusion;
     this.#kept.delete(key);
-    this.#kept.set(key, { conclusion, untilMs: this.#nowMs() + seconds * 1000 });
+    const nowMs = this.#nowMs();
+    this.#kept.set(key, { conclusion, untilMs: nowMs + seconds * 1000, movedMs: nowMs });
     if (this.#kept.size > this.#entriesMax) this.#kept.delete(this.#kept.keys().next().value!);
     return conclusion;
   }

@@ -10,14 +10,22 @@ import { withoutSignature } from './tags.ts';
 /** Name in lower case, no blanks round the colon, lines unfolded, runs of blanks one SP, none at the end. */
 export const relaxedField = (name: string, value: string): string => {
   const unfolded = value.includes('\n') ? value.replace(/\r?\n/g, '') : value;
-  return `${name}:${unfolded.replace(/[ \t]+/g, ' ').replace(/^ | $/g, '')}`;
+  // Most values have words with one SP between them: replacing each by itself costs more than all the rest.
+  const text = /\t| {2}/.test(unfolded) ? unfolded.replace(/[ \t]+/g, ' ') : unfolded;
+  const from = text.startsWith(' ') ? 1 : 0;
+  const to = text.length > from && text.endsWith(' ') ? text.length - 1 : text.length;
+  return `${name}:${text.slice(from, to)}`;
 };
+
+/** Fields of one name, from the lowest one upwards. */
+type Chain = { lowest: number; left: number; signature: number };
 
 export class SignedHeaders {
   readonly #text: string;
   readonly #fields: readonly Field[];
-  /** By name, the lowest one of the section; null until a signature holds so far that it is needed. */
-  #lowest: Map<string, number> | null = null;
+  /** By name; null until a signature holds so far that it is needed. */
+  #chains: Map<string, Chain> | null = null;
+  #signatures = 0;
   /** Of each field, the next one of its name above it, or -1. */
   readonly #above: number[] = [];
   readonly #relaxed: string[] = [];
@@ -32,13 +40,16 @@ export class SignedHeaders {
    * that is listed once more than it occurs keeps others from being added; then the signature's own field without b=.
    */
   signed(names: readonly string[], own: Field, canonicalisation: Canonicalisation): string {
-    this.#lowest ??= this.#linked();
-    const left = new Map(this.#lowest);
+    this.#chains ??= this.#linked();
+    const signature = ++this.#signatures;
     let text = '';
     for (const name of names) {
-      const at = left.get(name) ?? -1;
+      const chain = this.#chains.get(name);
+      if (chain === undefined) continue;
+      const at = chain.signature === signature ? chain.left : chain.lowest;
       if (at === -1) continue;
-      left.set(name, this.#above[at]!);
+      chain.signature = signature;
+      chain.left = this.#above[at]!;
       text += this.#canonical(at, canonicalisation);
     }
     if (canonicalisation === 'relaxed') return text + relaxedField(own.name, withoutSignature(own.value));
@@ -47,13 +58,15 @@ export class SignedHeaders {
     return text + raw.slice(0, colon) + withoutSignature(raw.slice(colon).replace(/\r\n$/, ''));
   }
 
-  #linked(): Map<string, number> {
-    const lowest = new Map<string, number>();
-    this.#fields.forEach(({ name }, at) => {
-      this.#above.push(lowest.get(name) ?? -1);
-      lowest.set(name, at);
-    });
-    return lowest;
+  #linked(): Map<string, Chain> {
+    const chains = new Map<string, Chain>();
+    for (const [at, { name }] of this.#fields.entries()) {
+      const chain = chains.get(name);
+      this.#above.push(chain?.lowest ?? -1);
+      if (chain === undefined) chains.set(name, { lowest: at, left: at, signature: 0 });
+      else chain.lowest = at;
+    }
+    return chains;
   }
 
   #canonical(at: number, canonicalisation: Canonicalisation): string {

@@ -25,8 +25,10 @@ export function readFields(text: string): Fields {
 export function joined(text: string, section: HeaderSection): readonly Field[] {
   const fields: Field[] = [];
   for (const field of section.fields) {
-    if (field.name !== '') fields.push({ ...field, name: field.name.toLowerCase() });
-    else {
+    if (field.name !== '') {
+      const { name, value, start, valueStart, end } = field;
+      fields.push({ name: name.toLowerCase(), value, start, valueStart, end });
+    } else {
       const match = FOLDED_NAME.exec(field.value);
       const above = fields.at(-1);
       if (match !== null) {

@@ -29,7 +29,7 @@ export type HeaderSection = {
 /** Fields beyond are not read. Mail with a tenth of it is rare, and a loop is stopped at 100 hops (RFC 5321 §6.3). */
 const FIELDS_MAX = 1000;
 
-const NAME = /^([\x21-\x39\x3b-\x7e]{1,998})[ \t]*:/;
+const NAME_CHARS_MAX = 998;
 
 /** Lines end in CRLF, or LF alone. A last line without an end counts as one. O(text). */
 export function splitHeaders(text: string, fieldsMax = FIELDS_MAX): HeaderSection {
@@ -73,9 +73,23 @@ function fieldEnd(text: string, at: number): number {
 function readField(text: string, start: number, end: number): Field {
   let to = end;
   if (to > start && text[to - 1] === '\n') to -= text[to - 2] === '\r' ? 2 : 1;
-  const line = text.slice(start, to);
-  const match = NAME.exec(line);
-  return match === null
-    ? { name: '', value: line, start, valueStart: start, end }
-    : { name: match[1]!, value: line.slice(match[0].length), start, valueStart: start + match[0].length, end };
+  const nameEnd = wordEnd(text, start, to);
+  let colon = nameEnd;
+  while (colon < to && isBlank(text.charCodeAt(colon))) colon++;
+  const named = nameEnd > start && nameEnd - start <= NAME_CHARS_MAX && text[colon] === ':' && colon < to;
+  return named
+    ? { name: text.slice(start, nameEnd), value: text.slice(colon + 1, to), start, valueStart: colon + 1, end }
+    : { name: '', value: text.slice(start, to), start, valueStart: start, end };
 }
+
+/** Behind the printable ASCII at `at`; a colon ends it. */
+function wordEnd(text: string, at: number, to: number): number {
+  while (at < to) {
+    const code = text.charCodeAt(at);
+    if (code <= 0x20 || code >= 0x7f || code === 0x3a) break;
+    at++;
+  }
+  return at;
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;

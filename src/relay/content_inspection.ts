@@ -84,8 +84,8 @@ export class ContentInspection implements ContentTap {
   readonly #panel: PanelExamination | null;
   readonly #mime: MimeExamination | null;
   readonly #authentication: ReturnType<Policy['authenticator']['begin']> | null;
-  /** Of the authentication. */
-  readonly #abort: AbortController | null;
+  /** Of the authentication, once it waits for something. */
+  #abort: AbortController | null = null;
   /** The header section is not over, and somebody wants it. */
   #gathering: boolean;
   /** The section up to now, where it did not come whole in the first piece. */
@@ -108,9 +108,7 @@ export class ContentInspection implements ContentTap {
     this.#panel = wants.panel;
     this.#onHeaders = wants.onHeaders;
     this.#mime = policy.wants.mime ? new MimeExamination() : null;
-    this.#abort = wants.spf === null ? null : new AbortController();
-    this.#authentication =
-      wants.spf === null || this.#abort === null ? null : policy.authenticator.begin(wants.spf, this.#abort.signal);
+    this.#authentication = wants.spf === null ? null : policy.authenticator.begin(wants.spf, () => this.#signal());
     this.#gathering = wants.headers || wants.spf !== null || wants.panel !== null;
   }
 
@@ -130,6 +128,11 @@ export class ContentInspection implements ContentTap {
     this.over = true;
     this.#abort?.abort();
     this.#panel?.abort();
+  }
+
+  #signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    return this.#abort.signal;
   }
 
   #gather(chunk: Uint8Array, from: number, to: number): void {

@@ -175,7 +175,7 @@ describe('evil shapes', () => {
     const { relaxerTwin } = await import('../../../src/scanner/relaxer_twin.ts');
     const authentication = new Authenticator(new FakeDns(RECORDS), relaxerTwin, 'mx.example.com').begin(
       { result: 'pass', identity: 'mailfrom', domain: 'example.org' },
-      new AbortController().signal,
+      () => new AbortController().signal,
     );
     const message = await signed(MESSAGE);
     authentication.headers(Buffer.from(message.slice(0, -BODY.length), 'latin1'), false);

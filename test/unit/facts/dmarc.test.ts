@@ -117,7 +117,7 @@ describe('DMARC', () => {
     const { relaxerTwin } = await import('../../../src/scanner/relaxer_twin.ts');
     const authentication = new Authenticator(dns, relaxerTwin, 'mx.example.com').begin(
       NO_SPF,
-      new AbortController().signal,
+      () => new AbortController().signal,
     );
     authentication.headers(Buffer.from(HEADER), true);
     assert.deepEqual(dns.asked, ['TXT _dmarc.example.org']);

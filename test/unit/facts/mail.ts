@@ -104,7 +104,7 @@ export function authenticate(
   } = run;
   const authenticator =
     run.authenticator ?? new Authenticator(dns, chooseScanner().relaxer, 'mx.example.com', () => nowMs);
-  const authentication = authenticator.begin(spf, signal);
+  const authentication = authenticator.begin(spf, () => signal);
   const empty = message.startsWith('\r\n') ? 0 : message.indexOf('\r\n\r\n') + 2;
   const bodyAt = empty === 1 ? message.length : empty + 2;
   authentication.headers(Buffer.from(message.slice(0, bodyAt), 'latin1'), true);
