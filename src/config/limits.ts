@@ -343,6 +343,11 @@ const TABLE = {
     'a young heap is three of them, and they have that size from the start (gate/supervisor.ts): what a message needs is garbage within milliseconds; with 16 MiB V8 marks the old heap without end, since that grows by less between two collections',
     'V8 collects what is young, some ms at a time',
   ],
+  shardHeapGrowthPercent: [
+    150,
+    'an old heap of 25 MiB, which is a usual one, grows to 60 before it is marked (gate/supervisor.ts); V8 itself would take anything from 10 to 300',
+    'V8 marks what is old',
+  ],
   listenBacklog: [
     4096,
     'a burst while main is busy for 0.1 s at 40,000 connects a second',

@@ -80,6 +80,9 @@ export class Supervisor {
     // Left to itself V8 grows a half-space from 1 MiB. What it promotes until then makes it mark the old heap over and
     // over, after every second start: a tenth more CPU a message, and pauses. Concerns heaps that are yet to come.
     setFlagsFromString(`--min-semi-space-size=${LIMITS.shardHalfSpaceMib}`);
+    // By what a marking has cost V8 reckons how far the old heap may grow until the next one. On two busy cores that is
+    // a few MiB, and the next one begins a quarter of a second later.
+    setFlagsFromString(`--heap-growing-percent=${LIMITS.shardHeapGrowthPercent}`);
     this.#pool = new Piscina({
       filename: settings.workerFile,
       minThreads: workers,
