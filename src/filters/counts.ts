@@ -72,8 +72,8 @@ export class FilterCounts implements FilterHooks {
     if (failure?.reason === 'aborted') return;
     if (failure === undefined) this.#counts.count(place + VERDICTS.indexOf(dryRun?.verdict ?? verdict));
     else this.#counts.count(place + FAILURES_AT + REASONS.indexOf(failure.reason));
-    for (const [bucket, bound] of [...SECONDS, Number.POSITIVE_INFINITY].entries())
-      if (filterSeconds <= bound) this.#counts.count(place + BUCKETS_AT + bucket);
+    for (let bucket = SECONDS.length; bucket >= 0 && filterSeconds <= (SECONDS[bucket] ?? Infinity); bucket--)
+      this.#counts.count(place + BUCKETS_AT + bucket);
     this.#counts.count(place + COUNT_AT);
     this.#counts.count(place + COUNT_AT + 1, Math.round(filterSeconds / MICROSECOND));
   };

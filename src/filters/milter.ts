@@ -26,8 +26,8 @@ import { MilterPool, QUIT_NEW_CONNECTION } from './milter_link.ts';
 import { clientName, Macros } from './milter_macros.ts';
 import type { MacroStage } from './milter_options.ts';
 import { MACRO_STAGES } from './milter_options.ts';
-import type { Command, Packet } from './milter_packets.ts';
-import { packet, texts } from './milter_packets.ts';
+import type { Command, Packet, Text } from './milter_packets.ts';
+import { octets, packet, texts } from './milter_packets.ts';
 import type { Protocol, Subject } from './protocol.ts';
 import type { FilterNet } from './wire.ts';
 
@@ -160,20 +160,20 @@ class Dialogue {
   }
 
   /** Whether to go on, when it has been answered. */
-  #step(command: Command, data: Buffer | null): Promise<boolean> {
+  #step(command: Command, data: Buffer | Text | null): Promise<boolean> {
     this.#tell(command, data);
     return this.#answers();
   }
 
   /** Whether to go on, perhaps before it has been answered. */
-  #ahead(command: Command, data: Buffer | null, piece: Uint8Array | null = null): true | Promise<boolean> {
+  #ahead(command: Command, data: Text | null, piece: Uint8Array | null = null): true | Promise<boolean> {
     if (!this.#mayLead(command)) return this.#behind(command, data, piece);
     this.#tell(command, data, piece);
     if (this.#batchBytes < BATCH_BYTES_MAX && this.#askedBytes <= LIMITS.milterAheadBytes) return true;
     return this.#caughtUp();
   }
 
-  async #behind(command: Command, data: Buffer | null, piece: Uint8Array | null): Promise<boolean> {
+  async #behind(command: Command, data: Text | null, piece: Uint8Array | null): Promise<boolean> {
     return (await this.#answers()) && this.#ahead(command, data, piece);
   }
 
@@ -191,7 +191,12 @@ class Dialogue {
   }
 
   /** Gathers it; nothing where the filter does not want it. */
-  #tell(command: Command, data: Buffer | null, piece: Uint8Array | null = null, recipient: string | null = null): void {
+  #tell(
+    command: Command,
+    data: Buffer | Text | null,
+    piece: Uint8Array | null = null,
+    recipient: string | null = null,
+  ): void {
     const { options } = this.#link;
     if (!options.wants(command) || this.#skipped.has(command)) return;
     const bytesBefore = this.#batchBytes;
@@ -322,8 +327,9 @@ class Dialogue {
     const { leadingSpace } = this.#link.options;
     for (const { name, value } of fields) {
       // Milters see folds as LF; one char per byte becomes bytes again.
-      const shown = (leadingSpace ? value : value.replace(/^ /, '')).replaceAll('\r\n', '\n').replaceAll('\0', '');
-      const ahead = this.#ahead('header', Buffer.from(`${name}\0${shown}\0`, 'latin1'));
+      const shown = leadingSpace || !value.startsWith(' ') ? value : value.slice(1);
+      const folds = shown.includes('\r\n') ? shown.replaceAll('\r\n', '\n') : shown;
+      const ahead = this.#ahead('header', octets(name, folds));
       if (ahead !== true && !(await ahead)) return false;
     }
     return true;
@@ -371,9 +377,9 @@ function replyCode(fields: Buffer): { verdict: 'reject' | 'defer'; reply: Filter
 function connectData({ envelope }: Subject): Buffer {
   const { address, port } = envelope.client;
   const family = address.includes(':') ? '6' : address.includes('.') ? '4' : 'U';
-  const name = texts(clientName(envelope));
+  const name = Buffer.from(texts(clientName(envelope)).text);
   if (family === 'U') return Buffer.concat([name, Buffer.from(family)]);
   const portBytes = Buffer.alloc(2);
   portBytes.writeUInt16BE(port & 0xffff, 0);
-  return Buffer.concat([name, Buffer.from(family), portBytes, texts(address)]);
+  return Buffer.concat([name, Buffer.from(family), portBytes, Buffer.from(texts(address).text)]);
 }

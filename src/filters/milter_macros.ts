@@ -18,66 +18,76 @@ const DEFAULTS: Record<MacroStage, readonly string[]> = {
   endOfBody: ['i'],
 };
 
-type Values = Readonly<Record<string, string | null>>;
-
-export class Macros {
-  readonly #session: Values;
-  readonly #lists: MacroLists;
-  /** Accepted so far. */
-  recipients = 0;
-
-  constructor(envelope: FilteredEnvelope, daemonName: string, lists: MacroLists) {
-    this.#session = sessionValues(envelope, daemonName);
-    this.#lists = lists;
-  }
-
-  /** The packet that stands before the command, or null where there is nothing to tell. */
-  before(stage: MacroStage & Command, recipient: string | null = null): Buffer | null {
-    const own: Values = {
-      ...(recipient === null ? {} : mailboxValues('rcpt', recipient)),
-      '{nrcpts}': String(this.recipients),
-    };
-    const macros: [string, string][] = [];
-    for (const name of this.#lists.get(stage) ?? DEFAULTS[stage]) {
-      const value = own[name] ?? this.#session[name] ?? null;
-      if (value !== null) macros.push([name, value]);
-    }
-    return macros.length === 0 ? null : macroPacket(stage, macros);
-  }
-}
+/** What a value is taken from. */
+type Told = {
+  readonly envelope: FilteredEnvelope;
+  readonly daemonName: string;
+  readonly recipient: string | null;
+  /** Recipients that were accepted so far. */
+  readonly recipients: number;
+};
 
 /** The name where it is confirmed, else the address in brackets, as Sendmail writes it. */
 export const clientName = ({ client }: FilteredEnvelope): string => client.name ?? `[${client.address}]`;
 
 const known = (number: number): string | null => (number === 0 ? null : String(number));
+const mailboxOf = (address: string) => parsePath(`<${address}>`)?.mailbox ?? null;
 
-function sessionValues(envelope: FilteredEnvelope, daemonName: string): Values {
-  const { client, tls, user } = envelope;
-  return {
-    ...mailboxValues('mail', envelope.sender),
-    j: envelope.hostname,
-    i: envelope.id,
-    v: 'Postern',
-    _: `${clientName(envelope)} [${client.address}]`,
-    '{daemon_name}': daemonName,
-    '{client_addr}': client.address,
-    '{client_port}': known(client.port),
-    '{client_name}': clientName(envelope),
-    '{client_ptr}': client.pointer ?? 'unknown',
-    '{client_resolve}': client.name !== null ? 'OK' : client.pointer === null ? 'FAIL' : 'FORGED',
-    '{tls_version}': tls?.version ?? null,
-    '{cipher}': tls?.cipher ?? null,
-    '{cipher_bits}': known(tls?.bits ?? 0),
-    '{auth_authen}': user,
-    '{auth_type}': user === null ? null : 'PLAIN',
-  };
+/** RFC 5321 §4.1.2, without quotes that it does not need. */
+function plain(address: string): string {
+  const mailbox = mailboxOf(address);
+  return mailbox === null ? address : printMailbox(mailbox);
 }
 
-function mailboxValues(which: 'mail' | 'rcpt', address: string): Values {
-  const mailbox = parsePath(`<${address}>`)?.mailbox ?? null;
-  return {
-    [`{${which}_addr}`]: mailbox === null ? address : printMailbox(mailbox),
-    [`{${which}_host}`]: mailbox?.domain ?? null,
-    [`{${which}_mailer}`]: 'smtp',
-  };
+const VALUES: ReadonlyMap<string, (told: Told) => string | null> = new Map<string, (told: Told) => string | null>([
+  ['j', ({ envelope }) => envelope.hostname],
+  ['i', ({ envelope }) => envelope.id],
+  ['v', () => 'Postern'],
+  ['_', ({ envelope }) => `${clientName(envelope)} [${envelope.client.address}]`],
+  ['{daemon_name}', ({ daemonName }) => daemonName],
+  ['{client_addr}', ({ envelope }) => envelope.client.address],
+  ['{client_port}', ({ envelope }) => known(envelope.client.port)],
+  ['{client_name}', ({ envelope }) => clientName(envelope)],
+  ['{client_ptr}', ({ envelope }) => envelope.client.pointer ?? 'unknown'],
+  ['{client_resolve}', ({ envelope: { client } }) => resolved(client)],
+  ['{tls_version}', ({ envelope }) => envelope.tls?.version ?? null],
+  ['{cipher}', ({ envelope }) => envelope.tls?.cipher ?? null],
+  ['{cipher_bits}', ({ envelope }) => known(envelope.tls?.bits ?? 0)],
+  ['{auth_authen}', ({ envelope }) => envelope.user],
+  ['{auth_type}', ({ envelope }) => (envelope.user === null ? null : 'PLAIN')],
+  ['{mail_addr}', ({ envelope }) => plain(envelope.sender)],
+  ['{mail_host}', ({ envelope }) => mailboxOf(envelope.sender)?.domain ?? null],
+  ['{mail_mailer}', () => 'smtp'],
+  ['{rcpt_addr}', ({ recipient }) => (recipient === null ? null : plain(recipient))],
+  ['{rcpt_host}', ({ recipient }) => (recipient === null ? null : (mailboxOf(recipient)?.domain ?? null))],
+  ['{rcpt_mailer}', ({ recipient }) => (recipient === null ? null : 'smtp')],
+  ['{nrcpts}', ({ recipients }) => String(recipients)],
+]);
+
+const resolved = ({ name, pointer }: FilteredEnvelope['client']): string =>
+  name !== null ? 'OK' : pointer === null ? 'FAIL' : 'FORGED';
+
+export class Macros {
+  readonly #envelope: FilteredEnvelope;
+  readonly #daemonName: string;
+  readonly #lists: MacroLists;
+  /** Accepted so far. */
+  recipients = 0;
+
+  constructor(envelope: FilteredEnvelope, daemonName: string, lists: MacroLists) {
+    this.#envelope = envelope;
+    this.#daemonName = daemonName;
+    this.#lists = lists;
+  }
+
+  /** The packet that stands before the command, or null where there is nothing to tell. */
+  before(stage: MacroStage & Command, recipient: string | null = null): Buffer | null {
+    const told = { envelope: this.#envelope, daemonName: this.#daemonName, recipient, recipients: this.recipients };
+    const macros: string[] = [];
+    for (const name of this.#lists.get(stage) ?? DEFAULTS[stage]) {
+      const value = VALUES.get(name)?.(told) ?? null;
+      if (value !== null) macros.push(name, value);
+    }
+    return macros.length === 0 ? null : macroPacket(stage, macros);
+  }
 }

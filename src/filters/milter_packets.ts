@@ -52,32 +52,52 @@ export type ReplyTag = (typeof REPLY_LETTERS)[keyof typeof REPLY_LETTERS];
 
 export type Packet = { readonly tag: ReplyTag; readonly fields: Buffer };
 
-/** The packet up to where `dataBytes` more bytes of its data follow. */
-export function packet(command: Command, data: Buffer | null = null, dataBytes = 0): Buffer {
-  const here = data?.length ?? 0;
+export type Text = { readonly text: string; readonly encoding: 'utf8' | 'latin1' };
+
+/** The packet up to where `bytesBehind` more bytes of its data follow. */
+export function packet(command: Command, data: Buffer | Text | null = null, bytesBehind = 0): Buffer {
+  const here = data === null ? 0 : 'text' in data ? Buffer.byteLength(data.text, data.encoding) : data.length;
   const bytes = Buffer.allocUnsafe(5 + here);
-  bytes.writeUInt32BE(1 + here + dataBytes, 0);
-  bytes.write(COMMANDS[command], 4, 'latin1');
-  data?.copy(bytes, 5);
+  bytes.writeUInt32BE(1 + here + bytesBehind, 0);
+  bytes[4] = COMMANDS[command].charCodeAt(0);
+  if (data === null) return bytes;
+  if ('text' in data) bytes.write(data.text, 5, data.encoding);
+  else data.copy(bytes, 5);
   return bytes;
 }
 
 /** A NUL in a text would end it early for the filter, and what comes behind be another text. */
-const withoutNul = (text: string): string => text.replaceAll('\0', '');
+const withoutNul = (text: string): string => (text.includes('\0') ? text.replaceAll('\0', '') : text);
 
 /** Texts, each with its NUL. */
-export function texts(...values: readonly string[]): Buffer {
-  return Buffer.from(values.map((value) => `${withoutNul(value)}\0`).join(''), 'utf8');
+export function texts(...values: readonly string[]): Text {
+  let text = '';
+  for (const value of values) text += `${withoutNul(value)}\0`;
+  return { text, encoding: 'utf8' };
 }
 
+/** A name and a value with one char per byte. */
+export const octets = (name: string, value: string): Text => ({
+  text: `${withoutNul(name)}\0${withoutNul(value)}\0`,
+  encoding: 'latin1',
+});
+
 /** The macros of a command, which stand before it: `j`, or `{client_addr}` where a name has several letters. */
-export function macroPacket(command: Command, macros: readonly (readonly [name: string, value: string])[]): Buffer {
-  return packet('macro', Buffer.concat([Buffer.from(COMMANDS[command], 'latin1'), texts(...macros.flat())]));
+export function macroPacket(command: Command, namesAndValues: readonly string[]): Buffer {
+  const { text, encoding } = texts(...namesAndValues);
+  return packet('macro', { text: `${COMMANDS[command]}${text}`, encoding });
 }
+
+/** Most replies by far: they need no memory. */
+const CONTINUE: Packet = { tag: 'continue', fields: Buffer.alloc(0) };
+const CONTINUE_CODE = 'c'.charCodeAt(0);
 
 /** Reads packets out of a stream that is cut anywhere. */
 export class PacketReader {
   #pieces: Buffer[] = [];
+  /** In the first of them: what is before it has been read. */
+  #at = 0;
+  /** Behind that. */
   #bytes = 0;
   /** So many bytes must be there before it pays to look again: a filter that sends bytes one by one costs no more. */
   #needs = 5;
@@ -90,18 +110,32 @@ export class PacketReader {
   /** The next whole packet, or null. */
   next(): Packet | null {
     if (this.#bytes < this.#needs) return null;
-    const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.#bytes);
-    this.#pieces = [bytes];
-    const length = bytes.readUInt32BE(0);
+    if (this.#pieces.length > 1) this.#join();
+    const bytes = this.#pieces[0]!;
+    const from = this.#at;
+    const length = bytes.readUInt32BE(from);
     if (length < 1 || length > LIMITS.milterPacketBytesMax) throw malformed(`a packet of ${length} bytes`);
-    const letter = String.fromCharCode(bytes[4]!);
+    const code = bytes[from + 4]!;
+    const letter = String.fromCharCode(code);
     if (!Object.hasOwn(REPLY_LETTERS, letter)) throw malformed('a reply that is not known');
     this.#needs = 4 + length;
-    if (bytes.length < this.#needs) return null;
+    if (this.#bytes < this.#needs) return null;
     this.#needs = 5;
-    this.#pieces = bytes.length === 4 + length ? [] : [bytes.subarray(4 + length)];
-    this.#bytes = bytes.length - 4 - length;
-    return { tag: REPLY_LETTERS[letter as keyof typeof REPLY_LETTERS], fields: bytes.subarray(5, 4 + length) };
+    this.#at = from + 4 + length;
+    this.#bytes -= 4 + length;
+    if (this.#bytes === 0) {
+      this.#pieces = [];
+      this.#at = 0;
+    }
+    if (code === CONTINUE_CODE && length === 1) return CONTINUE;
+    const tag = REPLY_LETTERS[letter as keyof typeof REPLY_LETTERS];
+    return { tag, fields: bytes.subarray(from + 5, from + 4 + length) };
+  }
+
+  #join(): void {
+    const [first, ...more] = this.#pieces;
+    this.#pieces = [Buffer.concat([first!.subarray(this.#at), ...more], this.#bytes)];
+    this.#at = 0;
   }
 
   /** Bytes that are no whole packet yet. */

@@ -16,7 +16,7 @@ import tls from 'node:tls';
 import { assert } from '../base/assert.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { LIMITS } from '../config/limits.ts';
-import { InPlaceSocket, readWith } from './in_place.ts';
+import { InPlaceSocket, OutgoingSocket, readWith } from './in_place.ts';
 
 export type CloseReason = 'peer-closed' | 'error' | 'tls-failed' | 'finished' | 'destroyed';
 
@@ -67,7 +67,7 @@ export class Connection {
   /** Opens a connection to an address, never to a name: names are looked up by our own client (dns.ts). */
   static open(address: string, port: number, deadlines: Deadlines, handler: OpeningHandler): Connection {
     assert(net.isIP(address) !== 0, 'connections are opened to addresses');
-    const socket = new InPlaceSocket({ noDelay: true }).connect({ host: address, port });
+    const socket = new OutgoingSocket({ noDelay: true }).connect({ host: address, port });
     socket.once('connect', () => handler.onConnect());
     return new Connection(socket, deadlines, handler);
   }
@@ -81,7 +81,7 @@ export class Connection {
 
   /** Opens a connection to a Unix socket. */
   static openPath(path: string, deadlines: Deadlines, handler: OpeningHandler): Connection {
-    const socket = new InPlaceSocket().connect({ path });
+    const socket = new OutgoingSocket().connect({ path });
     socket.once('connect', () => handler.onConnect());
     return new Connection(socket, deadlines, handler);
   }

@@ -3,11 +3,15 @@
  * 64 KiB for each read and leaves them to the collector, which comes when it likes: with a hundred clients sending at
  * once that was a megabyte for each of them.
  */
+import { readSync } from 'node:fs';
 import net from 'node:net';
 
 /** Node's own size of a read. One thread reads from one socket at a time. */
 const READ_BYTES = 65_536;
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+/** More than a reply, and an answer of a filter. */
+const LAST_WORDS_BYTES = 16_384;
+const lastWordsBuffer = Buffer.allocUnsafeSlow(LAST_WORDS_BYTES);
 
 export class InPlaceSocket extends net.Socket {
   /** Takes the place of the event `data`. The bytes are there during the call only. */
@@ -26,6 +30,28 @@ export class InPlaceSocket extends net.Socket {
       },
     });
     reader.socket = this; // `this` cannot be named before super(), and nothing is read before the event loop goes on
+  }
+}
+
+/**
+ * To a server, which may say why before it hangs up over what we are still sending (552, a size limit). Node lets go of
+ * a socket with the first write that fails; what came before that is in the kernel yet.
+ */
+export class OutgoingSocket extends InPlaceSocket {
+  override destroy(error?: Error): this {
+    if (error !== undefined && !this.destroyed) this.#hearLastWords();
+    return super.destroy(error);
+  }
+
+  #hearLastWords(): void {
+    const { fd = -1 } = (this as { _handle?: { fd?: number } | null })._handle ?? {};
+    if (fd < 0) return;
+    try {
+      const count = readSync(fd, lastWordsBuffer);
+      if (count > 0) this.hear(lastWordsBuffer.subarray(0, count));
+    } catch {
+      // It has said nothing.
+    }
   }
 }
 

@@ -20,7 +20,8 @@ export const POWERS: readonly Power[] = [
   {
     name: 'files',
     modules: ['node:fs', 'node:fs/promises'],
-    homes: ['src/spool/', 'src/config/', 'src/admin/'],
+    // A socket is a file, too, where Node's own reading of it is over.
+    homes: ['src/spool/', 'src/config/', 'src/admin/', 'src/net/in_place.ts'],
   },
   { name: 'threads', modules: ['node:worker_threads', 'piscina', 'node:cluster'], homes: ['src/gate/'] },
   { name: 'processes', modules: ['node:child_process'], homes: [] },

@@ -53,13 +53,7 @@ test('commands', () => {
   assert.equal(packet('endOfBody').toString('latin1'), '\0\0\0\x01E');
   assert.equal(packet('body', null, 3).toString('latin1'), '\0\0\0\x04B');
   assert.equal(packet('helo', texts('a\0b')).toString('latin1'), '\0\0\0\x04Hab\0');
-  assert.equal(
-    macroPacket('mail', [
-      ['i', 'x'],
-      ['{mail_addr}', 'ü'],
-    ]).toString(),
-    '\0\0\0\x15DMi\0x\0{mail_addr}\0ü\0',
-  );
+  assert.equal(macroPacket('mail', ['i', 'x', '{mail_addr}', 'ü']).toString(), '\0\0\0\x15DMi\0x\0{mail_addr}\0ü\0');
 });
 
 test('texts of a reply', () => {

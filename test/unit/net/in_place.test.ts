@@ -52,6 +52,18 @@ describe('a connection that was opened by us', () => {
     return { owner, connection, peer: (await accepted)[0] as net.Socket };
   }
 
+  test('hears what a peer has said before it hung up over what we were sending', async () => {
+    for (const pieces of [1, 2]) {
+      const { owner, connection, peer } = await open();
+      peer.write('552 too large');
+      peer.resetAndDestroy();
+      // Before the event loop has looked at what has come.
+      connection.sendLent(Array.from({ length: pieces }, () => Buffer.alloc(1000, 'x')));
+      assert.equal(await owner.closed.promise, 'error');
+      assert.equal(Buffer.concat(owner.chunks.map(({ bytes }) => bytes)).toString(), '552 too large');
+    }
+  });
+
   test('reads into memory that it shares with all others', async () => {
     const [one, other] = [await open(), await open()];
     one.peer.write('one');
