@@ -68,10 +68,10 @@ export class MilterLink {
   }
 
   /** What CONNECT and HELO have told: nothing, the same as they would of this message, or of somebody else. */
-  told({ id, client, helo, tls }: FilteredEnvelope): 'nothing' | 'same' | 'other' {
+  told({ id, client, helo, tls, user }: FilteredEnvelope): 'nothing' | 'same' | 'other' {
     const last = this.#last;
     if (last === null) return 'nothing';
-    const said = id === last.id && helo === last.helo && tls === last.tls;
+    const said = id === last.id && helo === last.helo && tls === last.tls && user === last.user;
     const { address, port, name, pointer } = last.client;
     const same = said && client.address === address && client.port === port;
     return same && client.name === name && client.pointer === pointer ? 'same' : 'other';

@@ -130,7 +130,6 @@ authentication: { check: false }
     for (const code of [250, 250, 354]) await client.expect(code);
     await client.command(`${TEXT}.`, 250);
     const late = await greeted();
-    body = new Promise((resolve) => setImmediate(resolve, [reply('c')]));
     await late.send(`MAIL FROM:<a@client.example>\r\n${rcpt('bob')}\r\n`);
     for (const code of [250, 250]) await late.expect(code);
   });

@@ -8,12 +8,15 @@ import { within } from '../../support/deadline.ts';
 import { FakeMilter } from '../../support/fake_milter.ts';
 import { ENVELOPE, examine, startFilter, startPeer } from '../../support/filters.ts';
 
-/** At once, so that each uses what another has given back, and larger than what sockets hold. */
+/** At once, so that each uses what another has given back. */
 const MESSAGES = 3;
 const HEADER = 'Subject: x\r\n\r\n';
 /** Each of its lines says whose it is and where. */
-const contentOf = (message: number): string =>
-  HEADER + Array.from({ length: 600_000 }, (_, line) => `${message} ${line} text\r\n`).join('');
+const contentOf = (message: number, lines: number): string =>
+  HEADER + Array.from({ length: lines }, (_, line) => `${message} ${line} text\r\n`).join('');
+
+/** SMFIP_NR_BODY: nothing but the socket holds us up then. */
+const NO_REPLY_TO_BODY = 0x80000;
 
 type Stage = { readonly row: Record<string, unknown>; readonly heard: () => readonly string[]; close(): Promise<void> };
 
@@ -86,7 +89,7 @@ async function rspamd(): Promise<Stage> {
 }
 
 async function milter(): Promise<Stage> {
-  const fake = await FakeMilter.start({ slowReader: true });
+  const fake = await FakeMilter.start({ slowReader: true, steps: NO_REPLY_TO_BODY });
   const heard = (): string[] => {
     const bodies = new Map<number, string>();
     for (const { letter, data, connection } of fake.commands)
@@ -96,19 +99,26 @@ async function milter(): Promise<Stage> {
   return { row: { type: 'milter', at: fake.at }, heard, close: () => fake.close() };
 }
 
+/** Lines of a message, and how it comes: one that is more than sockets hold, and one in pieces that are gathered. */
+const SHAPES = [
+  [600_000, 65_536],
+  [10_000, 1000],
+] as const;
+
 for (const [type, start] of Object.entries({ clamd, spamd, rspamd, milter }))
-  test(`${type} hears its own message, whole`, async () => {
-    const stage = await start();
-    const { filter } = startFilter({ ...stage.row, contentBytesMax: 0 });
-    try {
-      const messages = Array.from({ length: MESSAGES }, (_, message) => contentOf(message));
-      const all = messages.map((content, at) => examine(filter, content, { ...ENVELOPE, id: `${at}` }, 65_536));
-      for (const { failure } of await within('findings', Promise.all(all))) assert.equal(failure, undefined);
-      const heard = stage.heard().toSorted();
-      assert.equal(heard.length, MESSAGES);
-      for (const [at, content] of heard.entries()) assert.ok(content === messages[at], `${type} ${at}`);
-    } finally {
-      await filter.close();
-      await stage.close();
-    }
-  });
+  for (const [lines, pieceBytes] of SHAPES)
+    test(`${type} hears its own message, whole, in pieces of ${pieceBytes}`, async () => {
+      const stage = await start();
+      const { filter } = startFilter({ ...stage.row, contentBytesMax: 0 });
+      try {
+        const messages = Array.from({ length: MESSAGES }, (_, message) => contentOf(message, lines));
+        const all = messages.map((content, at) => examine(filter, content, { ...ENVELOPE, id: `${at}` }, pieceBytes));
+        for (const { failure } of await within('findings', Promise.all(all))) assert.equal(failure, undefined);
+        const heard = stage.heard().toSorted();
+        assert.equal(heard.length, MESSAGES);
+        for (const [at, content] of heard.entries()) assert.ok(content === messages[at], `${type} ${at}`);
+      } finally {
+        await filter.close();
+        await stage.close();
+      }
+    });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { FilteredEnvelope } from '../../../src/filters/filter.ts';
+import type { MilterAnswer } from '../../support/fake_milter.ts';
 import { at, FakeMilter, reply } from '../../support/fake_milter.ts';
 import { ENVELOPE, examine, MESSAGE, startFilter } from '../../support/filters.ts';
 import { ManualTimers } from '../../support/timers.ts';
@@ -14,6 +15,13 @@ afterEach(() => milter.close());
 
 describe('a connection that has carried a message', () => {
   const CONTENT = 'MRRTLLLLNBE';
+
+  /** One that does this when it hears on its first connection of another client. */
+  const startedWith = (then: MilterAnswer): Promise<FakeMilter> =>
+    FakeMilter.start({
+      answer: ({ letter, connection }) =>
+        letter === 'C' && connection === 1 && milter.told('C').length === 2 ? then : undefined,
+    });
 
   test('carries the next one where the end was `continue`: of the same session with MAIL at once', async () => {
     milter = await FakeMilter.start();
@@ -35,6 +43,7 @@ describe('a connection that has carried a message', () => {
     const changes: Partial<FilteredEnvelope>[] = [
       { helo: 'other.example' },
       { tls: null },
+      { user: 'alice' },
       { client: { ...client, port: 40_002 } },
       { client: { ...client, name: null } },
     ];
@@ -69,10 +78,7 @@ describe('a connection that has carried a message', () => {
   });
 
   test('that died while idle costs nothing', async () => {
-    milter = await FakeMilter.start({
-      answer: ({ letter, connection }) =>
-        letter === 'C' && connection === 1 && milter.told('C').length === 2 ? 'hang-up' : undefined,
-    });
+    milter = await startedWith('hang-up');
     const { filter, ends } = startFilter({ type: 'milter', at: milter.at });
     await examine(filter);
     assert.equal((await examine(filter, MESSAGE, OTHER)).failure, undefined);
@@ -82,10 +88,7 @@ describe('a connection that has carried a message', () => {
   });
 
   test('is not used twice with a filter that has shown that it cannot', async () => {
-    milter = await FakeMilter.start({
-      answer: ({ letter, connection }) =>
-        letter === 'C' && connection === 1 && milter.told('C').length === 2 ? null : undefined,
-    });
+    milter = await startedWith(null);
     const timers = new ManualTimers();
     const { filter } = startFilter({ type: 'milter', at: milter.at, stepMs: 500 }, timers);
     await examine(filter);
@@ -99,10 +102,7 @@ describe('a connection that has carried a message', () => {
   });
 
   test('goes on being used when a message that had not been answered yet is not coming', async () => {
-    milter = await FakeMilter.start({
-      answer: ({ letter, connection }) =>
-        letter === 'C' && connection === 1 && milter.told('C').length === 2 ? null : undefined,
-    });
+    milter = await startedWith(null);
     const { filter } = startFilter({ type: 'milter', at: milter.at });
     await examine(filter);
     const given = filter.begin(OTHER);
