@@ -29,7 +29,7 @@ export type Program<T extends Table> = {
   readonly words?: string;
   readonly table: T;
   /** What is wrong with values that are right one by one. */
-  readonly faults: (values: Values<T>, words: readonly string[]) => readonly string[];
+  readonly faults?: (values: Values<T>, words: readonly string[]) => readonly string[];
 };
 
 export type Parsed<T extends Table> =
@@ -142,7 +142,7 @@ export function parse<T extends Table>(program: Program<T>, args: readonly strin
       const text = given.get(name) ?? row.preset;
       values[name] = text === undefined ? (row.value === '' ? false : undefined) : row.reader.read(text);
     }
-  const all = faults.length > 0 ? faults : program.faults(values as Values<T>, words);
+  const all = faults.length > 0 ? faults : (program.faults?.(values as Values<T>, words) ?? []);
   return all.length > 0 ? { tag: 'faults', faults: all } : { tag: 'values', values: values as Values<T>, words };
 }
 
@@ -189,7 +189,3 @@ export function parseOrExit<T extends Table>(
   for (const fault of parsed.faults) process.stderr.write(`${program.name}: ${fault}\n`);
   process.exit(2);
 }
-
-/** As above, of a program without words. */
-export const valuesOrExit = <T extends Table>(program: Program<T>, args: readonly string[]): Values<T> =>
-  parseOrExit(program, args).values;

@@ -12,7 +12,7 @@ import { EventEmitter } from 'node:events';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { flag, option, valuesOrExit, whole } from './arguments.ts';
+import { flag, option, parseOrExit, whole } from './arguments.ts';
 import { pause, type Table } from './bench.ts';
 import { type Carried, Carrier } from './demo/carrier.ts';
 import { INSIDE_DOMAINS, INTERNET_DOMAINS, INTERNET_SENDERS, World } from './demo/world.ts';
@@ -133,7 +133,9 @@ async function demo(messages: number, stay: boolean): Promise<boolean> {
   }
 }
 
-const { exit, messages } = valuesOrExit(
+const {
+  values: { exit, messages },
+} = parseOrExit(
   {
     name: 'demo',
     purpose: 'Relays mail both ways on loopback, with a kill in the middle.',
@@ -141,7 +143,6 @@ const { exit, messages } = valuesOrExit(
       exit: flag('ends when the mail is there, without waiting for Ctrl-C'),
       messages: option('N', whole(MESSAGES_MIN, 1_000_000), 'so many, each way', '1000'),
     },
-    faults: () => [],
   },
   process.argv.slice(2),
 );

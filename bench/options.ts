@@ -32,7 +32,7 @@ export const BENCH: Program<typeof TABLE> = {
     'Measures Postern beside a run without a relay, and beside other relays. relay-small, unless told otherwise.',
   words: 'SCENARIO …',
   table: TABLE,
-  faults: (wishes, words) => faultsOf(wishes, words),
+  faults: faultsOf,
 };
 
 export const roundsOf = ({ rounds, quick }: Wishes): number => rounds ?? (quick ? 1 : ROUNDS);

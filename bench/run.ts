@@ -2,7 +2,8 @@
  * The bench: npm run bench [-- SCENARIO …] (--help tells the rest)
  *
  * Relay, source and sink are processes of their own. Exit code 1 where a scenario's work was not done as promised:
- * then its figures are void, whatever they say; and with --check where a hot path got slower. 2: not understood.
+ * then its figures are void, whatever they say; and with --check where a hot path got slower. Exit code 2 where its
+ * options were not understood.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

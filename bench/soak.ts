@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../src/config/limits.ts';
 import { SPOOL_LIMITS } from '../src/spool/limits.ts';
-import { decimal, option, optional, valuesOrExit, whole } from './arguments.ts';
+import { decimal, option, optional, parseOrExit, whole } from './arguments.ts';
 import { pause } from './bench.ts';
 import { Bitmap } from './load/bitmap.ts';
 import { Child } from './load/child.ts';
@@ -257,7 +257,7 @@ const TABLE = {
   seed: optional('N', whole(0, SEED_MAX - 1), 'who is killed, and when; a drawn one unless said'),
 } as const;
 const PURPOSE = 'Kills Postern, its shards and the servers around it at random under load, and counts what arrived.';
-const values = valuesOrExit({ name: 'soak', purpose: PURPOSE, table: TABLE, faults: () => [] }, process.argv.slice(2));
+const { values } = parseOrExit({ name: 'soak', purpose: PURPOSE, table: TABLE }, process.argv.slice(2));
 const options = { ...values, seed: values.seed ?? randomInt(SEED_MAX) };
 process.once('SIGINT', () => process.exit(EXIT_INTERRUPTED));
 say(`Soak of ${options.minutes} minutes, ${options.rate} messages a second. Again: --seed ${options.seed}`);

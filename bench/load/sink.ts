@@ -3,7 +3,7 @@
  * `SinkApi` (child.ts). The work is done in load_sink.ts.
  */
 
-import { valuesOrExit } from '../arguments.ts';
+import { parseOrExit } from '../arguments.ts';
 import type { RunCounts, SinkStats } from './arrivals.ts';
 import { CHILD_FLAG, serve } from './child.ts';
 import type { Latency } from './latency.ts';
@@ -46,7 +46,7 @@ function fail(error: unknown): never {
 }
 
 async function program(): Promise<void> {
-  const values = valuesOrExit(SINK_PROGRAM, process.argv.slice(2));
+  const { values } = parseOrExit(SINK_PROGRAM, process.argv.slice(2));
   const sink = await startOf(() => Sink.listen(sinkOptionsOf(values)));
   const { json, seconds } = values;
   const print = (): void => {

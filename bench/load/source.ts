@@ -4,7 +4,7 @@
  *
  * Exit code 0: every message that was begun was answered 250. 1: not so. 2: the options are not right.
  */
-import { valuesOrExit } from '../arguments.ts';
+import { parseOrExit } from '../arguments.ts';
 import { CHILD_FLAG, serve } from './child.ts';
 import { Source } from './load_source.ts';
 import { progressLine, summaryOf } from './source_report.ts';
@@ -64,7 +64,7 @@ function sourceOrExit(args: readonly string[]): {
   readonly quiet: boolean;
   readonly json: boolean;
 } {
-  const values = valuesOrExit(SOURCE_PROGRAM, args);
+  const { values } = parseOrExit(SOURCE_PROGRAM, args);
   try {
     return { source: new Source(sourceOptionsOf(values)), quiet: values.quiet, json: values.json };
   } catch (error) {

@@ -15,6 +15,7 @@ export class BufferPool {
     this.#keptMax = keptMax;
   }
 
+  /** Out, and neither back nor lost. */
   get taken(): number {
     return this.#taken;
   }

@@ -17,15 +17,14 @@ export const relaxedField = (name: string, value: string): string => {
   return `${name}:${text.slice(from, to)}`;
 };
 
-/** Fields of one name, from the lowest one upwards. */
-type Chain = { lowest: number; left: number; signature: number };
+/** Fields of one name: the lowest one, and the lowest that a signature has not taken, or -1. */
+type Chain = { lowest: number; left: number };
 
 export class SignedHeaders {
   readonly #text: string;
   readonly #fields: readonly Field[];
   /** By name; null until a signature holds so far that it is needed. */
   #chains: Map<string, Chain> | null = null;
-  #signatures = 0;
   /** Of each field, the next one of its name above it, or -1. */
   readonly #above: number[] = [];
   readonly #relaxed: string[] = [];
@@ -41,14 +40,12 @@ export class SignedHeaders {
    */
   signed(names: readonly string[], own: Field, canonicalisation: Canonicalisation): string {
     this.#chains ??= this.#linked();
-    const signature = ++this.#signatures;
+    for (const chain of this.#chains.values()) chain.left = chain.lowest;
     let text = '';
     for (const name of names) {
       const chain = this.#chains.get(name);
-      if (chain === undefined) continue;
-      const at = chain.signature === signature ? chain.left : chain.lowest;
-      if (at === -1) continue;
-      chain.signature = signature;
+      if (chain === undefined || chain.left === -1) continue;
+      const at = chain.left;
       chain.left = this.#above[at]!;
       text += this.#canonical(at, canonicalisation);
     }
@@ -63,7 +60,7 @@ export class SignedHeaders {
     for (const [at, { name }] of this.#fields.entries()) {
       const chain = chains.get(name);
       this.#above.push(chain?.lowest ?? -1);
-      if (chain === undefined) chains.set(name, { lowest: at, left: at, signature: 0 });
+      if (chain === undefined) chains.set(name, { lowest: at, left: at });
       else chain.lowest = at;
     }
     return chains;

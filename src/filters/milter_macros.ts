@@ -39,7 +39,10 @@ function plain(address: string): string {
   return mailbox === null ? address : printMailbox(mailbox);
 }
 
-const VALUES: ReadonlyMap<string, (told: Told) => string | null> = new Map<string, (told: Told) => string | null>([
+/** Null: nothing is told. */
+type Value = (told: Told) => string | null;
+
+const VALUES: ReadonlyMap<string, Value> = new Map<string, Value>([
   ['j', ({ envelope }) => envelope.hostname],
   ['i', ({ envelope }) => envelope.id],
   ['v', () => 'Postern'],

@@ -76,7 +76,7 @@ function readField(text: string, start: number, end: number): Field {
   const nameEnd = wordEnd(text, start, to);
   let colon = nameEnd;
   while (colon < to && isBlank(text.charCodeAt(colon))) colon++;
-  const named = nameEnd > start && nameEnd - start <= NAME_CHARS_MAX && text[colon] === ':' && colon < to;
+  const named = nameEnd > start && nameEnd - start <= NAME_CHARS_MAX && colon < to && text[colon] === ':';
   return named
     ? { name: text.slice(start, nameEnd), value: text.slice(colon + 1, to), start, valueStart: colon + 1, end }
     : { name: '', value: text.slice(start, to), start, valueStart: start, end };
